@@ -1,0 +1,80 @@
+"""``python -m ml``: every step of a model's life as a command.
+
+Progress and messages go to standard error, results to standard output: for people, or one JSON document with ``--json``.
+The exit code is 0, or the error's (see :mod:`ml.errors`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ml.errors import RespanError
+
+#: Command → "module:attribute". Imported late, since some need seconds to import TFX.
+COMMANDS = {
+    "pipelines": "ml.commands.settings:pipelines",
+    "settings": "ml.commands.settings:settings",
+    "batch": "ml.commands.batch:batch",
+    "predict": "ml.commands.predict:predict",
+    "evaluate": "ml.commands.evaluate:evaluate",
+    "span": "ml.commands.span:span",
+    "window": "ml.commands.span:window",
+    "schema": "ml.commands.pipeline:schema",
+    "compile": "ml.commands.pipeline:compile_",
+    "run-node": "ml.commands.pipeline:run_node",
+    "train": "ml.commands.pipeline:train",
+    "release": "ml.commands.release:release",
+    "audit": "ml.commands.audit:audit",
+    "warm": "ml.commands.warm:warm",
+}
+
+
+class LazyGroup(click.Group):
+    """Finds its commands in :data:`COMMANDS` and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Respan, the model's side: data, training, evaluation and release of one model.
+
+    State is in $RESPAN_HOME (default: var) and in the storage root $RESPAN_STORAGE (default: file://$RESPAN_HOME/storage).
+
+    Exit codes: 0 done; 1 a bug; 2 settings or arguments; 3 unusable data; 4 held by somebody else; 5 not found;
+    6 storage failed (a retry may help); 7 environment missing; 8 a TFX component failed.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command in this process and returns its exit code; an expected error is one line on standard error."""
+    try:
+        result = cli.main(list(arguments), prog_name="python -m ml", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except RespanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""Where this deployment keeps its state, and where pipelines are found; from the environment alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ml.errors import NotFoundError
+from ml.names import check_pipeline_name
+from ml.storage import Storage, open_storage
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def home() -> Path:
+    """``RESPAN_HOME``: all run-time state that is not in the storage root. Default: ``var`` in the project."""
+    return Path(os.environ.get("RESPAN_HOME") or PROJECT / "var").absolute()
+
+
+def storage_root() -> str:
+    """``RESPAN_STORAGE``: the storage root's URI. Default: ``storage`` in :func:`home`."""
+    return (os.environ.get("RESPAN_STORAGE") or f"file://{home() / 'storage'}").rstrip("/")
+
+
+def pipeline_storage(pipeline: str) -> Storage:
+    """The storage of one pipeline, ``<root>/<pipeline>/``."""
+    return open_storage(storage_root()).child(check_pipeline_name(pipeline))
+
+
+def metadata_file(pipeline: str) -> Path:
+    """The SQLite file of the pipeline's ML Metadata store on the local target."""
+    return home() / "metadata" / f"{check_pipeline_name(pipeline)}.sqlite"
+
+
+def pipelines_folders() -> list[Path]:
+    """Folders searched for pipelines, first match first: ``RESPAN_PIPELINES`` (separated by ``:``), then
+    ``ml/pipelines``."""
+    named = [Path(p).absolute() for p in os.environ.get("RESPAN_PIPELINES", "").split(os.pathsep) if p]
+    return [*named, PROJECT / "ml" / "pipelines"]
+
+
+def pipeline_names() -> list[str]:
+    """Every pipeline that can be found, sorted: the folders that hold a ``settings.yaml``."""
+    return sorted({file.parent.name for folder in pipelines_folders() for file in folder.glob("*/settings.yaml")})
+
+
+def pipeline_folder(pipeline: str) -> Path:
+    """The folder of ``pipeline``. Raises ``NotFoundError`` where there is none."""
+    check_pipeline_name(pipeline)
+    for folder in pipelines_folders():
+        if (folder / pipeline / "settings.yaml").is_file():
+            return folder / pipeline
+    known = ", ".join(pipeline_names()) or "none"
+    raise NotFoundError(f"there is no pipeline {pipeline!r}; found: {known}")

@@ -1,0 +1,166 @@
+"""The documents that Respan keeps in storage and passes between its parts, each with its schema.
+
+All are frozen and written as JSON. A document read back is validated: an unknown key or a wrong type is a
+``pydantic.ValidationError`` that names it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from enum import Enum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+
+class Record(BaseModel):
+    """Base of all documents: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        return cls.model_validate_json(data)
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+class ManifestEntry(Record):
+    """One sample of a batch, a line of ``batches/<id>/manifest.jsonl``.
+
+    ``object`` is relative to the inbox; ``crc32c`` is base64 of the big-endian CRC-32C, as Cloud Storage tells it;
+    ``refused`` is the reason why the sample can't be used, found when the batch was frozen, and ``label`` is then None.
+    """
+
+    index: int
+    object: str
+    generation: str
+    size: int
+    crc32c: str
+    label: str | None = None
+    refused: str | None = None
+
+
+class BatchState(str, Enum):
+    OPEN = "open"
+    ARCHIVED = "archived"
+    RETURNED = "returned"
+
+
+class Batch(Record):
+    """``batches/<id>/batch.json``: a frozen set of samples. ``samples`` counts the usable ones, ``refused`` the others.
+
+    A *returned* batch was dissolved: its samples are in the inbox as if it had never been.
+    """
+
+    id: str
+    pipeline: str
+    frozen: datetime
+    samples: int
+    refused: int
+    state: BatchState = BatchState.OPEN
+
+
+class OpenBatch(Record):
+    """``batches/open.json``: which batch is open. It exists while one is, so there is never more than one."""
+
+    batch: str
+    since: datetime
+
+
+class Claim(Record):
+    """``claims/<kind>/<number>.json``: who holds a number."""
+
+    by: str
+    since: datetime
+
+
+class ClassCount(Record):
+    train: int = 0
+    eval: int = 0
+
+
+class Span(Record):
+    """``spans/span-N/span.json``: one span, complete when this file is there.
+
+    ``classes`` counts the examples for each label and split; ``duplicates`` and ``refused`` the samples of the batch
+    that are not in it. ``samples.jsonl.gz`` beside it tells the fate of each sample (see ``ml.spans``).
+    """
+
+    span: int
+    batch: str
+    created: datetime
+    classes: dict[str, ClassCount]
+    train: int
+    eval: int
+    duplicates: int
+    refused: int
+
+
+class Verdict(str, Enum):
+    """What an evaluation says of the released model on one batch."""
+
+    PASS = "PASS"
+    DEGRADED = "DEGRADED"
+    DRIFTED = "DRIFTED"
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
+
+    @property
+    def needs_training(self) -> bool:
+        return self in (Verdict.DEGRADED, Verdict.DRIFTED)
+
+
+class ReleaseRecord(Record):
+    """``releases/<version>.json``: where a released version came from; never changed.
+
+    ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``reference`` names the object with
+    the statistics that drift is measured against.
+    """
+
+    version: int
+    run: str
+    window: list[int]
+    created: datetime
+    metrics: dict[str, float]
+    classes: list[str]
+    code: str = Field(description="SHA-256 of the pipeline's own files (settings and modules)")
+    revision: str | None = None
+    image: str | None = None
+
+
+class ServingChange(Record):
+    """One entry of the serving document's history."""
+
+    at: datetime
+    traffic: dict[int, int]
+    reason: str
+
+
+class Serving(Record):
+    """``releases/serving.json``: who serves, with the share of the traffic in percent, and since when.
+
+    The newest change is last in ``history`` and is what serves now.
+    """
+
+    history: list[ServingChange]
+
+    @model_validator(mode="after")
+    def _shares_add_up(self) -> Self:
+        for change in self.history:
+            if sum(change.traffic.values()) != 100 or any(share < 1 for share in change.traffic.values()):
+                raise ValueError(f"the traffic of {change.at} does not add up to 100 percent")
+        return self
+
+    @property
+    def traffic(self) -> dict[int, int]:
+        return self.history[-1].traffic
+
+    @property
+    def version(self) -> int:
+        """The version with the largest share (the newest of equals): the one that is evaluated."""
+        return max(self.traffic, key=lambda version: (self.traffic[version], version))

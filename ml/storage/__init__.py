@@ -1,0 +1,102 @@
+"""Object storage behind one small interface: ``file://`` today, ``gs://`` with the same promises.
+
+A *storage* is a prefix in a store. Names are relative to it, with ``/`` between parts. Three promises carry the rest of
+the system:
+
+* a write is atomic: a reader sees the whole object or none;
+* ``if_generation`` makes a write or a delete conditional on what was there, so that two runs can't both succeed;
+* a folder published with :meth:`Storage.publish` appears at once, by the appearance of its marker object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
+
+from ml.errors import SettingsError
+
+#: ``if_generation`` of an object that must not exist yet (Cloud Storage's own convention).
+ABSENT = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing tells of one object.
+
+    ``generation`` changes whenever the object's content does, also when it is replaced by one of the same size.
+    """
+
+    name: str
+    size: int
+    generation: str
+
+
+class Storage(Protocol):
+    """A prefix in an object store. Methods raise ``NotFoundError`` for an object that isn't there (or is not there with
+    the generation asked for), ``ConflictError`` where a precondition fails, and ``StorageError`` where the store itself
+    refuses."""
+
+    @property
+    def root(self) -> str:
+        """The prefix's URI without a trailing slash: ``file:///…`` or ``gs://…``."""
+
+    def child(self, prefix: str) -> Storage:
+        """The same store below ``prefix``."""
+
+    def uri(self, name: str = "") -> str:
+        """Where TFX and TensorFlow find ``name``: a plain path for ``file://``, else the ``gs://`` URI."""
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object below ``prefix`` (a whole folder, not the beginning of a name), streamed page by page.
+
+        A caller that stops early costs no more than the pages it took. What is written during the listing may be in
+        it or not. Files that are still being written by this package are never in it.
+        """
+
+    def folders(self, prefix: str = "") -> list[str]:
+        """The names of the folders directly below ``prefix``, sorted as text."""
+
+    def stat(self, name: str) -> ObjectInfo: ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def read(self, name: str, *, generation: str | None = None) -> bytes: ...
+
+    def open(self, name: str) -> BinaryIO:
+        """The object for streaming reads; the caller closes it."""
+
+    def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
+        """Replaces the object atomically; with ``if_generation``, only what has that generation (``ABSENT``: nothing)."""
+
+    def upload(self, local: Path, name: str, *, if_generation: str | None = None) -> ObjectInfo:
+        """:meth:`write` from a local file, streaming."""
+
+    def move(self, source: str, target: str, *, generation: str | None = None) -> ObjectInfo:
+        """Moves one object, atomically where the store can, else copy, verify, delete. Never overwrites: a ``target``
+        that exists raises ``ConflictError`` and leaves both in place."""
+
+    def delete(self, name: str, *, if_generation: str | None = None) -> None: ...
+
+    def delete_tree(self, prefix: str) -> None:
+        """Deletes every object below ``prefix``; no error where there is none."""
+
+    def publish(self, local: Path, prefix: str, *, marker: str) -> None:
+        """Makes the local folder's content appear below ``prefix`` at once.
+
+        ``marker`` (a file in ``local``) is what readers look for: nobody may use the folder without it. A published
+        folder is never changed: publishing over one raises ``ConflictError``. A repeat after a crash starts anew over
+        whatever a half-finished attempt left. ``local`` is left in place.
+        """
+
+
+def open_storage(uri: str) -> Storage:
+    """The storage at ``uri``. Raises ``SettingsError`` for a scheme that isn't supported. Does no I/O."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        from ml.storage.local import LocalStorage
+
+        return LocalStorage(Path(uri.removeprefix("file://")))
+    raise SettingsError(f"RESPAN_STORAGE is {uri!r}: give file:///an/absolute/path")
