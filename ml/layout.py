@@ -48,6 +48,10 @@ def batch(batch: str, name: str = "") -> str:
     return f"{BATCHES}/{batch}/{name}".rstrip("/")
 
 
+def refusals(batch: str, step: str) -> str:
+    return f"{BATCHES}/{batch}/refusals/{step}.jsonl"
+
+
 def span(number: int, name: str = "") -> str:
     return f"{SPANS}/span-{number}/{name}".rstrip("/")
 
@@ -66,3 +70,8 @@ def model(version: int) -> str:
 
 def release(version: int) -> str:
     return f"{RELEASES}/{version}.json"
+
+
+def release_reference(version: int) -> str:
+    """Label counts of the model's predictions on its window's eval split, what prediction drift is measured against."""
+    return f"{RELEASES}/{version}-reference.json"

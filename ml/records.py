@@ -66,6 +66,15 @@ class Batch(Record):
     state: BatchState = BatchState.OPEN
 
 
+class Refusal(Record):
+    """A sample found unusable after the freeze, a line of ``batches/<id>/refusals/<step>.jsonl``."""
+
+    index: int
+    object: str
+    generation: str
+    reason: str
+
+
 class OpenBatch(Record):
     """``batches/open.json``: which batch is open. It exists while one is, so there is never more than one."""
 
@@ -100,6 +109,25 @@ class Span(Record):
     eval: int
     duplicates: int
     refused: int
+
+
+class SampleFate(str, Enum):
+    TRAIN = "train"
+    EVAL = "eval"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+class SpanSample(Record):
+    """What became of one sample of the batch, a line of ``spans/span-N/samples.jsonl.gz``, in the manifest's order.
+
+    ``content`` is the SHA-256 (hex) of the decoded sample; None for a refused one.
+    """
+
+    object: str
+    generation: str
+    fate: SampleFate
+    content: str | None = None
 
 
 class Verdict(str, Enum):
