@@ -1,0 +1,87 @@
+"""Airflow's REST API, version 2, with the password that its simple auth manager generates for the local admin."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+# A proxy named in the environment is not for 127.0.0.1.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ApiError(RuntimeError):
+    """The API refused: ``status`` is HTTP's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AirflowApi:
+    """Requests to one Airflow.
+
+    :param url: where it listens.
+    :param passwords: the file into which its API server writes the passwords that it generates.
+    """
+
+    def __init__(self, url: str, passwords: Path) -> None:
+        self._url, self._passwords = url, passwords
+        self._token: str | None = None
+
+    @property
+    def password(self) -> str:
+        """The local user ``admin``'s. It exists once the API server has started."""
+        password: str = json.loads(self._passwords.read_text("utf-8"))["admin"]
+        return password
+
+    def get(self, path: str) -> Any:
+        return self._call("GET", path)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self._call("POST", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, body)
+
+    def health(self) -> dict[str, Any]:
+        """What ``/monitor/health`` tells; empty while nobody answers."""
+        try:
+            health: dict[str, Any] = self._send("GET", "/api/v2/monitor/health", None, {})
+        except (OSError, ApiError):
+            return {}
+        return health
+
+    def token(self) -> str:
+        """A bearer token of the admin, asked for once."""
+        if self._token is None:
+            login = {"username": "admin", "password": self.password}
+            self._token = self._send("POST", "/auth/token", login, {})["access_token"]
+        assert self._token is not None
+        return self._token
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        try:
+            return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self.token()}"})
+        except ApiError as error:
+            if error.status != 401:
+                raise
+            self._token = None
+            return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self.token()}"})
+
+    def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the URL is this object's own
+            self._url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json", "Accept": "application/json", **headers},
+        )
+        try:
+            with _OPENER.open(request, timeout=60) as response:
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode("utf-8", "replace")
+            raise ApiError(error.code, f"{method} {path}: {error.code} {detail[:500]}") from error
+        return json.loads(content) if content else None
