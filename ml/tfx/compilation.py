@@ -1,0 +1,32 @@
+"""From settings to ``graph.json``: the pipeline is built for a run that never happens, and its edges are written down."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base.base_node import BaseNode
+
+from ml.graph import Graph, GraphNode, graph_source
+from ml.settings import Settings
+from ml.tfx.factory import create_pipeline
+from ml.tfx.run_spec import RunSpec
+
+
+def compile_graph(settings: Settings) -> Graph:
+    """The graph of ``settings``' pipeline; the same on every TFX version and machine."""
+    nowhere = RunSpec(run_id="compiled", pipeline_root="/", push_folder="/", schema_file="/", sources="")
+    components = create_pipeline(settings, nowhere).components
+    depths: dict[str, int] = {}
+    for component in components:  # in an order in which each comes after what it waits for
+        depths[component.id] = 1 + max((depths[node.id] for node in component.upstream_nodes), default=0)
+    return Graph(
+        pipeline=settings.name,
+        nodes=[_node(component) for component in sorted(components, key=lambda node: (depths[node.id], node.id))],
+        source=graph_source(settings),
+    )
+
+
+def _node(component: BaseNode) -> GraphNode:
+    return GraphNode(
+        id=component.id,
+        type=f"{type(component).__module__}.{type(component).__name__}",
+        upstream=sorted(node.id for node in component.upstream_nodes),
+    )

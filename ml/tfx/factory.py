@@ -1,0 +1,146 @@
+"""The TFX pipeline of every model, on both targets: one function from settings and a run to components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+
+from ml.settings import Settings
+from ml.tfx.run_spec import RunSpec
+from ml.tfx.strict_example_validator import StrictExampleValidator
+from ml.tfx.window_example_gen import WindowExampleGen
+
+#: One worker in this process: for data that fits a machine, Beam's start-up costs more than its work.
+BEAM_ARGUMENTS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+#: The metric that the blessing is decided on.
+METRIC = "SparseCategoricalAccuracy"
+
+# Names that a pipeline's exported model keeps to.
+EVALUATION_SIGNATURE = "serving_examples"
+LABELS_SIGNATURE = "transform_labels"
+LABEL_INDEX = "label_index"
+PROBABILITIES = "probabilities"
+
+
+def create_pipeline(settings: Settings, run: RunSpec) -> tfx.dsl.Pipeline:
+    """The pipeline of one run. Local where ``run.metadata_file`` is set; else the target brings its own metadata."""
+    example_gen = WindowExampleGen(files=dict(run.files), fingerprint=run.fingerprint).with_id("ImportExampleGen")
+    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = ImportSchemaGen(schema_file=run.schema_file)
+    validator = StrictExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    ).with_id("ExampleValidator")
+    transform = tfx.components.Transform(
+        examples=example_gen.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        preprocessing_fn=_function(settings, "preprocessing.preprocessing_fn"),
+        # The Trainer applies the transform graph itself, in tf.data: faster than Beam, and no decoded copy is kept.
+        materialize=False,
+        disable_statistics=True,
+        disable_analyzer_cache=True,
+        custom_config=_config(settings, run, "model"),
+    )
+    transform.add_upstream_node(validator)
+    inputs = {
+        "examples": example_gen.outputs["examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "schema": schema_gen.outputs["schema"],
+        "train_args": tfx.proto.TrainArgs(splits=["train"]),
+        "eval_args": tfx.proto.EvalArgs(splits=["eval"]),
+    }
+    components: list[BaseNode] = [example_gen, statistics_gen, schema_gen, validator, transform]
+    hyperparameters = None
+    if settings.tuner.enabled:
+        tuner = tfx.components.Tuner(
+            **inputs,
+            tuner_fn=_function(settings, "model.tuner_fn"),
+            custom_config=_config(settings, run, "model", "training", "tuner"),
+        )
+        components.append(tuner)
+        hyperparameters = tuner.outputs["best_hyperparameters"]
+    trainer = tfx.components.Trainer(
+        **inputs,
+        hyperparameters=hyperparameters,
+        run_fn=_function(settings, "model.run_fn"),
+        custom_config=_config(settings, run, "model", "training"),
+    )
+    resolver = tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
+        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("Resolver")
+    evaluator = tfx.components.Evaluator(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=resolver.outputs["model"],
+        schema=schema_gen.outputs["schema"],
+        eval_config=evaluation_config(settings),
+    )
+    pusher = tfx.components.Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(base_directory=run.push_folder)
+        ),
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=settings.name,
+        pipeline_root=run.pipeline_root,
+        components=[*components, trainer, resolver, evaluator, pusher],
+        enable_cache=True,
+        beam_pipeline_args=BEAM_ARGUMENTS,
+        metadata_connection_config=(
+            sqlite_metadata_connection_config(run.metadata_file) if run.metadata_file else None
+        ),
+    )
+
+
+def evaluation_config(settings: Settings) -> tfma.EvalConfig:
+    """Overall and for each label; the thresholds hold overall, for candidate and baseline on the same examples.
+
+    Each model turns labels into the indices of its own vocabulary, so a label that the baseline never saw counts as
+    its mistake.
+    """
+    thresholds = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": settings.training.blessing_threshold}),
+        change_threshold=tfma.GenericChangeThreshold(
+            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
+            absolute={"value": -settings.training.blessing_max_loss},
+        ),
+    )
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name=EVALUATION_SIGNATURE,
+                preprocessing_function_names=[LABELS_SIGNATURE],
+                prediction_key=PROBABILITIES,
+                label_key=LABEL_INDEX,
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["label"])],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name=METRIC, threshold=thresholds),
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                ]
+            )
+        ],
+    )
+
+
+def _function(settings: Settings, name: str) -> str:
+    return f"ml.pipelines.{settings.name}.{name}"
+
+
+def _config(settings: Settings, run: RunSpec, *sections: str) -> dict[str, Any]:
+    """What a component's own code reads, and (the sources' hash) what TFX has to see to know that it changed."""
+    return {"sources": run.sources} | {
+        section: getattr(settings, section).model_dump(mode="json") for section in sections
+    }

@@ -1,0 +1,19 @@
+"""What TensorFlow, TFX and Beam say on standard error: errors and progress, not their import-time noise."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+
+def quiet() -> None:
+    """Keeps TensorFlow's and TFX's start-up messages out of the logs. Call it before importing either."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    warnings.filterwarnings("ignore")
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    for name in ("apache_beam", "tensorflow", "tensorflow_transform", "keras", "root"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,25 @@
+"""What one training run is, as plain values: everything that the factory needs and the settings don't say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run's inputs and places; URIs are plain paths or ``gs://…``.
+
+    ``files``: the window's span files, split → URIs in the order of the examples. ``fingerprint`` changes with any of
+    their contents. ``schema_file``: a copy of the reviewed schema whose name changes with its content. ``sources``:
+    hash of the code that the models depend on. Both are part of TFX's cache keys.
+    """
+
+    run_id: str
+    pipeline_root: str
+    push_folder: str
+    schema_file: str
+    sources: str
+    fingerprint: str = ""
+    files: Mapping[str, list[str]] = field(default_factory=dict)
+    metadata_file: str | None = None
