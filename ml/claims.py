@@ -26,9 +26,7 @@ def claim_number(storage: Storage, kind: str, *, by: str) -> int:
                 return number
         number = max(claimed, default=0) + 1
         try:
-            storage.write(
-                layout.claim(kind, number), Claim(by=by, since=now()).to_json(), if_generation=ABSENT
-            )
+            storage.write(layout.claim(kind, number), Claim(by=by, since=now()).to_json(), if_generation=ABSENT)
         except ConflictError:
             continue
         return number

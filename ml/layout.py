@@ -18,6 +18,7 @@ SERVING = "releases/serving.json"
 # Names within a batch's folder
 MANIFEST = "manifest.jsonl"
 BATCH = "batch.json"
+VANISHED = "vanished.jsonl"
 PREDICTIONS = "predictions.jsonl"
 REPORT_JSON = "evaluation.json"
 REPORT_HTML = "evaluation.html"

@@ -33,8 +33,9 @@ def now() -> datetime:
 class ManifestEntry(Record):
     """One sample of a batch, a line of ``batches/<id>/manifest.jsonl``.
 
-    ``object`` is relative to the inbox; ``crc32c`` is base64 of the big-endian CRC-32C, as Cloud Storage tells it;
-    ``refused`` is the reason why the sample can't be used, found when the batch was frozen, and ``label`` is then None.
+    ``object`` is relative to the inbox; ``crc32c`` is base64 of the big-endian CRC-32C, as Cloud Storage tells it, and
+    empty for a refused sample, which isn't read; ``refused`` is the reason why the sample can't be used, found when the
+    batch was frozen, and ``label`` is then None.
     """
 
     index: int
@@ -52,10 +53,19 @@ class BatchState(str, Enum):
     RETURNED = "returned"
 
 
+class Settlement(Record):
+    """Where the samples of a closed batch went: how many to the archive, to quarantine, and how many had vanished."""
+
+    archived: int = 0
+    quarantined: int = 0
+    vanished: int = 0
+
+
 class Batch(Record):
     """``batches/<id>/batch.json``: a frozen set of samples. ``samples`` counts the usable ones, ``refused`` the others.
 
-    A *returned* batch was dissolved: its samples are in the inbox as if it had never been.
+    A *returned* batch was dissolved: its samples are in the inbox as if it had never been, but for those that were put
+    into quarantine first. ``settlement`` is there once the batch is closed.
     """
 
     id: str
@@ -64,6 +74,7 @@ class Batch(Record):
     samples: int
     refused: int
     state: BatchState = BatchState.OPEN
+    settlement: Settlement | None = None
 
 
 class Refusal(Record):

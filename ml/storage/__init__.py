@@ -10,7 +10,7 @@ the system:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -22,16 +22,29 @@ from ml.errors import SettingsError
 ABSENT = "0"
 
 
+#: Private-use characters U+EF80…U+EFFF stand for the single bytes 0x80…0xFF of a name that isn't UTF-8.
+BYTE_CHARACTERS = 0xEF00
+
+
+def stands_for_bytes(name: str) -> bool:
+    """Whether ``name`` holds bytes that aren't UTF-8 (see :data:`BYTE_CHARACTERS`)."""
+    return any(0xEF80 <= ord(character) <= 0xEFFF or 0xD800 <= ord(character) <= 0xDFFF for character in name)
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What a listing tells of one object.
 
+    ``name`` is always valid Unicode: bytes that aren't UTF-8 are told by :func:`stands_for_bytes` characters.
     ``generation`` changes whenever the object's content does, also when it is replaced by one of the same size.
+    ``irregular`` says what lies there where it is no plain object ("a symbolic link", …): such a thing can be moved and
+    deleted, not read.
     """
 
     name: str
     size: int
     generation: str
+    irregular: str | None = None
 
 
 class Storage(Protocol):
@@ -56,20 +69,21 @@ class Storage(Protocol):
         it or not. Files that are still being written by this package are never in it.
         """
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Sequence[str]:
         """The names of the folders directly below ``prefix``, sorted as text."""
 
     def stat(self, name: str) -> ObjectInfo: ...
 
     def exists(self, name: str) -> bool: ...
 
-    def read(self, name: str, *, generation: str | None = None) -> bytes: ...
+    def read(self, name: str, *, generation: str | None = None) -> bytes:
+        """The whole object; with ``generation``, only what has it from the beginning to the end of the reading."""
 
     def open(self, name: str) -> BinaryIO:
         """The object for streaming reads; the caller closes it."""
 
     def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
-        """Replaces the object atomically; with ``if_generation``, only what has that generation (``ABSENT``: nothing)."""
+        """Replaces the object atomically; with ``if_generation`` only what has it (``ABSENT``: nothing is there)."""
 
     def upload(self, local: Path, name: str, *, if_generation: str | None = None) -> ObjectInfo:
         """:meth:`write` from a local file, streaming."""

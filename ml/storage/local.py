@@ -2,7 +2,10 @@
 
 Atomicity comes from POSIX: an object is written beside its place and renamed into it; ``link`` fails where the name
 exists already; conditional replacement is serialised by ``flock`` on one lock file per root. Temporary files live in
-``.respan-tmp`` at the top of the root, which no listing shows.
+``.respan-tmp`` at the top of the root, which no listing shows; what a killed process left there is deleted after a day.
+
+Linux file names are bytes. One that isn't UTF-8 is told with a private-use character for each such byte (see
+``ml.storage.stands_for_bytes``), so that a name from a listing always leads back to its file, and fits into JSON.
 """
 
 from __future__ import annotations
@@ -13,15 +16,18 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from ml.errors import ConflictError, NotFoundError, StorageError
-from ml.storage import ABSENT, ObjectInfo
+from ml.storage import ABSENT, BYTE_CHARACTERS, ObjectInfo, stands_for_bytes
 
 TEMPORARY = ".respan-tmp"
+LOCK = "lock"
+STALE_SECONDS = 24 * 60 * 60
 
 
 class LocalStorage:
@@ -42,28 +48,30 @@ class LocalStorage:
         return str(self._path(name))
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        pending = [self._path(prefix)]
+        pending = [(self._path(prefix), f"{prefix}/" if prefix else "")]
         while pending:
-            folder = pending.pop()
-            with self._told_as_storage_error("list", folder), contextlib.suppress(FileNotFoundError):
+            folder, above = pending.pop()
+            with self._told_as_storage_error("list", folder), contextlib.suppress(FileNotFoundError):  # noqa: SIM117
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         if entry.name == TEMPORARY:
                             continue
+                        name = above + _told(entry.name)
                         if entry.is_dir(follow_symlinks=False):
-                            pending.append(Path(entry.path))
+                            pending.append((Path(entry.path), f"{name}/"))
                             continue
                         with contextlib.suppress(FileNotFoundError):
-                            yield self._info(Path(entry.path), entry.stat(follow_symlinks=False))
+                            yield _info(name, entry.stat(follow_symlinks=False))
 
-    def folders(self, prefix: str = "") -> list[str]:
+    def folders(self, prefix: str = "") -> Sequence[str]:
         folder = self._path(prefix)
         with self._told_as_storage_error("list", folder):
             try:
                 with os.scandir(folder) as entries:
-                    return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name != TEMPORARY)
+                    names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name != TEMPORARY]
             except FileNotFoundError:
                 return []
+        return sorted(map(_told, names))
 
     def stat(self, name: str) -> ObjectInfo:
         path = self._path(name)
@@ -71,7 +79,7 @@ class LocalStorage:
             status = path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 raise FileNotFoundError(path)
-            return self._info(path, status)
+            return _info(name, status)
 
     def exists(self, name: str) -> bool:
         try:
@@ -81,17 +89,27 @@ class LocalStorage:
         return True
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
-        with self.open(name) as stream:
+        path = self._path(name)
+        with self.open(name) as stream, self._told_as_storage_error("read", path):
+            data = stream.read()
+            # After the reading: a writer that changes the file in place meanwhile is noticed as well.
             if generation is not None and _generation(os.fstat(stream.fileno())) != generation:
-                raise NotFoundError(f"{self._path(name)} was replaced since it was listed")
-            with self._told_as_storage_error("read", self._path(name)):
-                return stream.read()
+                raise NotFoundError(f"{path} was replaced since it was listed")
+            return data
 
     def open(self, name: str) -> BinaryIO:
         path = self._path(name)
         with self._told_as_storage_error("read", path):
-            # O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it.
-            return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+            # O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it. O_NONBLOCK: opening a
+            # pipe that nobody writes to must not wait for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                os.close(descriptor)
+                if stat.S_ISDIR(status.st_mode):
+                    raise FileNotFoundError(path)
+                raise StorageError(f"can't read {path}: it is {_irregular(status)}, not a file")
+            return os.fdopen(descriptor, "rb")
 
     def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
         def fill(temporary: Path) -> None:
@@ -118,8 +136,21 @@ class LocalStorage:
             except FileExistsError:
                 if not _same_file(here, there):
                     raise ConflictError(f"{there} exists already; {here} was left in place") from None
-            here.unlink()
-            return self._info(there, there.lstat())
+            status = there.lstat()
+            if generation is not None and _generation(status) != generation:
+                there.unlink()  # replaced between the look and the link
+                raise NotFoundError(f"{here} was replaced since it was listed")
+            self._unlink_if(here, status)
+            return _info(target, status)
+
+    def _unlink_if(self, path: Path, expected: os.stat_result) -> None:
+        """Unlinks the file that ``expected`` describes, and nothing that took its name in the last microsecond."""
+        aside = self._temporary()
+        path.rename(aside)
+        if not os.path.samestat(aside.lstat(), expected):
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path, follow_symlinks=False)
+        aside.unlink()
 
     def delete(self, name: str, *, if_generation: str | None = None) -> None:
         path = self._path(name)
@@ -132,7 +163,7 @@ class LocalStorage:
         folder = self._path(prefix)
         with self._told_as_storage_error("delete", folder), contextlib.suppress(FileNotFoundError):
             doomed = self._temporary()
-            os.rename(folder, doomed)
+            folder.rename(doomed)
             shutil.rmtree(doomed)
 
     def publish(self, local: Path, prefix: str, *, marker: str) -> None:
@@ -140,6 +171,7 @@ class LocalStorage:
         if not (local / marker).is_file():
             raise FileNotFoundError(local / marker)
         with self._told_as_storage_error("publish", target):
+            self._sweep()
             staging = self._temporary()
             try:
                 shutil.copytree(local, staging, copy_function=_copy_durably)
@@ -149,7 +181,7 @@ class LocalStorage:
                         raise ConflictError(f"{target} is published already")
                     if target.exists():
                         shutil.rmtree(target)
-                    os.rename(staging, target)
+                    staging.rename(target)
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
@@ -161,7 +193,7 @@ class LocalStorage:
                 fill(temporary)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if if_generation is None:
-                    os.replace(temporary, path)
+                    temporary.replace(path)
                 elif if_generation == ABSENT:
                     try:
                         os.link(temporary, path)
@@ -171,8 +203,8 @@ class LocalStorage:
                     with self._lock():
                         if not path.exists() or _generation(path.lstat()) != if_generation:
                             raise ConflictError(f"{path} was changed by somebody else")
-                        os.replace(temporary, path)
-                return self._info(path, path.lstat())
+                        temporary.replace(path)
+                return _info(name, path.lstat())
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -180,21 +212,31 @@ class LocalStorage:
         parts = name.split("/") if name else []
         if any(part in ("", ".", "..", TEMPORARY) or "\0" in part for part in parts):
             raise NotFoundError(f"{name!r} is not a name below {self._folder}")
-        return self._folder.joinpath(*parts)
-
-    def _info(self, path: Path, status: os.stat_result) -> ObjectInfo:
-        return ObjectInfo(path.relative_to(self._folder).as_posix(), status.st_size, _generation(status))
+        return self._folder.joinpath(*map(_on_disk, parts))
 
     def _temporary(self) -> Path:
         folder = self._top / TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
         return folder / uuid.uuid4().hex
 
+    def _sweep(self) -> None:
+        """Deletes what killed processes left in the temporary folder more than a day ago."""
+        limit = time.time() - STALE_SECONDS
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._top / TEMPORARY) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name == LOCK or entry.stat(follow_symlinks=False).st_ctime > limit:
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        Path(entry.path).unlink()
+
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         folder = self._top / TEMPORARY
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("ab") as stream:
+        with (folder / LOCK).open("ab") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
@@ -203,16 +245,56 @@ class LocalStorage:
         try:
             yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{error.filename or path} is not there") from error
+            raise NotFoundError(f"{_told(str(error.filename or path))} is not there") from error
+        except NotADirectoryError as error:
+            if action in ("look at", "read", "delete"):
+                raise NotFoundError(f"{path} is not there: a part of its path is a file") from error
+            raise StorageError(f"can't {action} {path}: a part of its path is a file") from error
         except OSError as error:
             remedy = {
                 errno.ENOSPC: "the disk is full: free space, then retry",
+                errno.EDQUOT: "the disk quota is used up: free space, then retry",
                 errno.EROFS: "the file system is read-only: mount it writable, then retry",
                 errno.EACCES: "permission denied: give this user access, then retry",
                 errno.EPERM: "permission denied: give this user access, then retry",
                 errno.ELOOP: "it is a symbolic link, which storage never follows",
             }.get(error.errno or 0, error.strerror or str(error))
-            raise StorageError(f"can't {action} {path}: {remedy}") from error
+            raise StorageError(f"can't {action} {_told(str(path))}: {remedy}") from error
+
+
+def _info(name: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(name, status.st_size, _generation(status), _irregular(status))
+
+
+def _irregular(status: os.stat_result) -> str | None:
+    if stat.S_ISREG(status.st_mode):
+        return None
+    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(status.st_mode), "a device")
+
+
+def _told(name: str) -> str:
+    """A file name as the operating system gives it, as valid Unicode that :func:`_on_disk` turns back."""
+    if name.isascii() or not stands_for_bytes(name):
+        return name
+    # A name that really holds such characters is told byte by byte too: no two files ever have one name.
+    return "".join(
+        "".join(chr(BYTE_CHARACTERS + byte) for byte in os.fsencode(character))
+        if stands_for_bytes(character)
+        else character
+        for character in name
+    )
+
+
+def _on_disk(name: str) -> str:
+    if name.isascii() or not stands_for_bytes(name):
+        return name
+    return os.fsdecode(
+        b"".join(
+            bytes([ord(character) - BYTE_CHARACTERS]) if stands_for_bytes(character) else character.encode()
+            for character in name
+        )
+    )
 
 
 def _generation(status: os.stat_result) -> str:
@@ -224,7 +306,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _copy_durably(source: str | Path, target: str | Path) -> None:
-    with open(source, "rb") as reader, open(target, "wb") as writer:
+    with Path(source).open("rb") as reader, Path(target).open("wb") as writer:
         shutil.copyfileobj(reader, writer, 1 << 20)
         writer.flush()
         os.fsync(writer.fileno())

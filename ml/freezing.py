@@ -1,0 +1,187 @@
+"""Freezing: how what lies in the inbox becomes a batch.
+
+At most one batch of a pipeline is open, held by ``batches/open.json``. The batch's manifest names every object with its
+generation; the objects stay where they are. What appears during or after the listing belongs to the next batch.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import heapq
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import google_crc32c
+
+from ml import layout
+from ml.batches import check_refused_share, open_batch, read_batch, write_local_lines
+from ml.errors import ConflictError, DataError, NotFoundError
+from ml.kinds import Labelled, sample_reader
+from ml.names import safe_id
+from ml.parallel import map_ahead
+from ml.records import Batch, BatchState, ManifestEntry, OpenBatch, now
+from ml.settings import Settings
+from ml.storage import ABSENT, ObjectInfo, Storage
+
+
+def freeze(storage: Storage, settings: Settings, run_id: str, *, max_samples: int | None = None) -> Batch:
+    """Freezes what lies in the inbox into the batch of ``run_id``; at most ``max_samples`` (default: the settings').
+
+    Where there is more, a pseudo-random choice (by run and name) is taken, so that a batch holds all labels and no
+    sample waits for ever. A repeat with the same run finds its batch, whatever its state, except that a returned batch
+    is frozen anew.
+
+    Raises ``ConflictError`` while another batch is open, ``DataError`` where there is nothing in the inbox (nothing is
+    held then) or where too many samples are refused (the batch stays open, to be looked at and returned).
+    """
+    batch = safe_id(run_id)
+    frozen = _finished(storage, batch)
+    if frozen is None:
+        _claim(storage, settings.name, batch)
+        frozen = _finished(storage, batch) or _freeze(storage, settings, batch, max_samples)
+        if frozen.state is not BatchState.OPEN:
+            release(storage, batch)  # an overlapping attempt of the same run ended the batch before our claim
+    if frozen.state is BatchState.OPEN:
+        check_refused_share(settings, frozen.refused, frozen.samples + frozen.refused)
+    return frozen
+
+
+def _finished(storage: Storage, batch: str) -> Batch | None:
+    """The batch where it was frozen and not returned. Raises ``ConflictError`` for a returned one that can't be frozen
+    anew, since some of its samples are in quarantine under its name."""
+    try:
+        found = read_batch(storage, batch)
+    except NotFoundError:
+        return None
+    if found.state is not BatchState.RETURNED:
+        return found
+    if found.settlement is not None and found.settlement.quarantined:
+        raise ConflictError(
+            f"batch {batch} was returned and {found.settlement.quarantined} of its samples are in quarantine: "
+            "start a new run instead of repeating this one"
+        )
+    return None
+
+
+def _claim(storage: Storage, pipeline: str, batch: str) -> None:
+    """Takes ``batches/open.json`` for ``batch``, or finds it taken for it by an earlier attempt."""
+    while True:
+        try:
+            storage.write(layout.OPEN_BATCH, OpenBatch(batch=batch, since=now()).to_json(), if_generation=ABSENT)
+        except ConflictError:
+            held = open_batch(storage)
+            if held is None or release_closed(storage, held):
+                continue
+            if held.batch != batch:
+                raise ConflictError(
+                    f"batch {held.batch} of {pipeline} is open since {held.since:%Y-%m-%d %H:%M:%S} UTC: let its run "
+                    f"finish, or end it with `python -m ml batch settle {pipeline} {held.batch}` (to the archive) "
+                    f"or `python -m ml batch return {pipeline} {held.batch}` (back to the inbox)"
+                ) from None
+        return
+
+
+def release_closed(storage: Storage, held: OpenBatch) -> bool:
+    """Deletes ``batches/open.json`` where the batch it names is closed already: a crash came between the two."""
+    try:
+        closed = read_batch(storage, held.batch).state is not BatchState.OPEN
+    except NotFoundError:
+        return False
+    if closed:
+        release(storage, held.batch)
+    return closed
+
+
+def release(storage: Storage, batch: str) -> None:
+    """Deletes ``batches/open.json`` where it names ``batch``; no error where it doesn't, or isn't there."""
+    try:
+        info = storage.stat(layout.OPEN_BATCH)
+        held = OpenBatch.from_json(storage.read(layout.OPEN_BATCH, generation=info.generation))
+        if held.batch == batch:
+            storage.delete(layout.OPEN_BATCH, if_generation=info.generation)
+    except (NotFoundError, ConflictError):
+        return
+
+
+def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int | None) -> Batch:
+    limit = max_samples or settings.evaluation.max_samples
+    inbox = storage.child(layout.INBOX)
+    listed: Iterable[ObjectInfo] = inbox.list()
+    if limit is not None:
+        listed = _choice(listed, limit, batch)
+    counts: Counter[bool] = Counter()
+    with tempfile.TemporaryDirectory(prefix="respan-") as folder:
+        local = Path(folder)
+        write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, settings, listed), counts))
+        if not counts:
+            release(storage, batch)
+            raise DataError(f"there is nothing in {inbox.uri()}: put samples there, then run this again")
+        frozen = Batch(id=batch, pipeline=settings.name, frozen=now(), samples=counts[True], refused=counts[False])
+        (local / layout.BATCH).write_bytes(frozen.to_json())
+        if storage.exists(layout.batch(batch, layout.BATCH)) and _finished(storage, batch) is None:
+            storage.delete_tree(layout.batch(batch))  # returned: its documents number other samples
+        try:
+            storage.publish(local, layout.batch(batch), marker=layout.BATCH)
+        except ConflictError:
+            return read_batch(storage, batch)  # another attempt of the same run was faster
+    return frozen
+
+
+def _choice(listed: Iterable[ObjectInfo], limit: int, batch: str) -> list[ObjectInfo]:
+    def rank(info: ObjectInfo) -> bytes:
+        return hashlib.blake2b(f"{batch}\0{info.name}".encode(), digest_size=8).digest()
+
+    return heapq.nsmallest(limit, listed, key=rank)
+
+
+def _counted(entries: Iterable[ManifestEntry], counts: Counter[bool]) -> Iterator[ManifestEntry]:
+    for entry in entries:
+        counts[entry.refused is None] += 1
+        yield entry
+
+
+def _entries(inbox: Storage, settings: Settings, listed: Iterable[ObjectInfo]) -> Iterator[ManifestEntry]:
+    sample_of = sample_reader(settings.kind)
+
+    def entry(info: ObjectInfo) -> ManifestEntry | None:
+        """The entry, its index still missing; None for an object that went away or changed since it was listed."""
+        found = sample_of(info.name)
+        refused = None if isinstance(found, Labelled) else found.reason
+        refused = _unfit(info, settings.data.max_sample_bytes) or refused
+        crc32c = ""
+        if refused is None:
+            try:
+                crc32c = checksum(inbox.read(info.name, generation=info.generation))
+            except NotFoundError:
+                return None
+        return ManifestEntry(
+            index=0,
+            object=info.name,
+            generation=info.generation,
+            size=info.size,
+            crc32c=crc32c,
+            label=found.label if isinstance(found, Labelled) and refused is None else None,
+            refused=refused,
+        )
+
+    found = (made for made in map_ahead(entry, listed) if made is not None)
+    for index, made in enumerate(found):
+        yield made.model_copy(update={"index": index})
+
+
+def _unfit(info: ObjectInfo, max_bytes: int) -> str | None:
+    if info.irregular is not None:
+        return f"it is {info.irregular}, not a file"
+    if info.size == 0:
+        return "it is empty"
+    if info.size > max_bytes:
+        return f"it has {info.size} bytes, more than data.max_sample_bytes = {max_bytes}"
+    return None
+
+
+def checksum(data: bytes) -> str:
+    """CRC-32C in Cloud Storage's notation: base64 of the big-endian number."""
+    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()

@@ -1,0 +1,132 @@
+"""Releases: who serves, since when, and where each released version came from.
+
+``releases/serving.json`` is one small document, changed by compare and swap, so that two changes at once both end up in
+its history. ``releases/<version>.json`` is written once and never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ml import layout
+from ml.errors import ConflictError, NotFoundError
+from ml.records import ReleaseRecord, Serving, ServingChange, now
+from ml.storage import ABSENT, Storage
+
+_ATTEMPTS = 20
+
+
+def serving(storage: Storage) -> Serving | None:
+    """Who serves; None before the first release."""
+    found = _read_serving(storage)
+    return found[0] if found else None
+
+
+def read_release(storage: Storage, version: int) -> ReleaseRecord:
+    """Where ``version`` came from. Raises ``NotFoundError`` naming the versions that there are."""
+    try:
+        return ReleaseRecord.from_json(storage.read(layout.release(version)))
+    except NotFoundError:
+        known = ", ".join(str(number) for number in versions(storage)) or "none"
+        raise NotFoundError(f"there is no release {version} in {storage.root}; found: {known}") from None
+
+
+def versions(storage: Storage) -> list[int]:
+    """Every released version, ascending as numbers."""
+    stems = (info.name.rsplit("/", 1)[-1].removesuffix(".json") for info in storage.list(layout.RELEASES))
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+
+
+def record_release(storage: Storage, record: ReleaseRecord) -> ReleaseRecord:
+    """Writes the record of a version, once. A repeat by the same run returns what was written the first time; another
+    run with the same version is a ``ConflictError``."""
+    try:
+        storage.write(layout.release(record.version), record.to_json(), if_generation=ABSENT)
+    except ConflictError:
+        written = read_release(storage, record.version)
+        if written.run != record.run:
+            raise ConflictError(f"version {record.version} was released by run {written.run} already") from None
+        return written
+    return record
+
+
+def serve(storage: Storage, version: int, reason: str) -> Serving:
+    """Gives a new release all the traffic.
+
+    For a version's first time: where it has served before, nothing changes, so that the retry of a run can't undo a
+    roll back that a person made meanwhile (:func:`rollback` puts an earlier version back). Raises ``NotFoundError`` for
+    a version that isn't released.
+    """
+    read_release(storage, version)
+
+    def change(current: Serving | None) -> ServingChange | None:
+        if current is not None and any(version in past.traffic for past in current.history):
+            return None
+        return ServingChange(at=now(), traffic={version: 100}, reason=reason)
+
+    return _change(storage, change)
+
+
+def rollback(storage: Storage, *, to: int | None = None, reason: str | None = None) -> Serving:
+    """Gives all the traffic to version ``to``, or to the one that served before the present one first did.
+
+    Serving ``to`` alone already changes nothing. Without ``to`` each call goes one version further back. Raises
+    ``NotFoundError`` where there is nothing to go back to, or the version's model is gone.
+    """
+
+    def change(current: Serving | None) -> ServingChange | None:
+        if current is None:
+            raise NotFoundError(f"nothing was released yet in {storage.root}: there is nothing to roll back")
+        target = to if to is not None else _before(current)
+        if target is None:
+            raise NotFoundError(f"version {current.version} is the first that served: there is nothing to roll back to")
+        read_release(storage, target)
+        if next(storage.list(layout.model(target)), None) is None:
+            raise NotFoundError(f"the model of version {target} is gone: {storage.uri(layout.model(target))} is empty")
+        if current.traffic == {target: 100}:
+            return None
+        return ServingChange(
+            at=now(), traffic={target: 100}, reason=reason or f"rolled back from version {current.version}"
+        )
+
+    return _change(storage, change)
+
+
+def _before(current: Serving) -> int | None:
+    """The version that served before the present one first did: going back twice never goes forward."""
+    leading = [max(past.traffic, key=lambda v: (past.traffic[v], v)) for past in current.history]
+    first = leading.index(current.version)
+    return leading[first - 1] if first else None
+
+
+def _read_serving(storage: Storage) -> tuple[Serving, str] | None:
+    """The document and its generation."""
+    for _ in range(_ATTEMPTS):
+        try:
+            generation = storage.stat(layout.SERVING).generation
+        except NotFoundError:
+            return None
+        try:
+            return Serving.from_json(storage.read(layout.SERVING, generation=generation)), generation
+        except NotFoundError:
+            continue  # changed between the two: look again
+    raise ConflictError(f"{storage.uri(layout.SERVING)} changes all the time: try again later")
+
+
+def _change(storage: Storage, decide: Callable[[Serving | None], ServingChange | None]) -> Serving:
+    """Appends what ``decide`` makes of the present document; None changes nothing. Decides anew after a lost race."""
+    for _ in range(_ATTEMPTS):
+        found = _read_serving(storage)
+        current, generation = found or (None, ABSENT)
+        change = decide(current)
+        if change is None:
+            if current is None:
+                raise NotFoundError(f"nothing was released yet in {storage.root}")
+            return current
+        wanted = Serving(history=[*(current.history if current else []), change])
+        try:
+            storage.write(layout.SERVING, wanted.to_json(), if_generation=generation)
+        except ConflictError:
+            continue
+        return wanted
+    raise ConflictError(f"{storage.uri(layout.SERVING)} changes all the time: try again later")
