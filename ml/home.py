@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ml.errors import NotFoundError
@@ -12,9 +13,9 @@ from ml.storage import Storage, open_storage
 PROJECT = Path(__file__).resolve().parent.parent
 
 
-def home() -> Path:
+def home(environment: Mapping[str, str] = os.environ) -> Path:
     """``RESPAN_HOME``: all run-time state that is not in the storage root. Default: ``var`` in the project."""
-    return Path(os.environ.get("RESPAN_HOME") or PROJECT / "var").absolute()
+    return Path(environment.get("RESPAN_HOME") or PROJECT / "var").absolute()
 
 
 def storage_root() -> str:
