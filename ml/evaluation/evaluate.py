@@ -1,0 +1,125 @@
+"""Evaluates the release that predicted a batch: ``evaluation.json`` for machines, ``evaluation.html`` for people."""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydantic import ValidationError
+
+from ml import layout
+from ml.errors import DataError, NotFoundError
+from ml.evaluation.drift import label_drift, numeric_drift
+from ml.evaluation.images import batch_statistics, thumbnails
+from ml.evaluation.reading import Sample, prediction_files, read_outcomes
+from ml.evaluation.records import Drift, EvaluationReport
+from ml.evaluation.reference import Distributions, read_reference
+from ml.evaluation.report import render
+from ml.evaluation.scores import score
+from ml.evaluation.verdict import Rules, accuracy, decide
+from ml.records import Record, ReleaseRecord, now
+from ml.settings import EvaluationSettings, Settings
+from ml.storage import Storage
+
+
+class PredictionsSummary(Record):
+    """``batches/<id>/predictions.json``: which release predicted the batch, and with how many failures."""
+
+    version: int
+    predicted: int
+    failed: int
+
+
+def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationReport:
+    """Judges the predictions of ``batch`` and publishes both reports, the JSON last: where it is, the HTML is too.
+
+    The release judged is the one that predicted, not the newest. A repeat with the same predictions and settings
+    returns the finished report; with other ones it replaces it. Raises ``NotFoundError`` for a batch without predictions
+    or a release without its records, ``DataError`` for predictions that don't fit the batch.
+    """
+    summary = _read_summary(storage, batch)
+    inputs = _inputs(storage, settings, batch, summary.version)
+    finished = _finished(storage, batch, inputs)
+    if finished is not None:
+        return finished
+
+    release = ReleaseRecord.from_json(storage.read(layout.release(summary.version)))
+    rules, pixels = settings.evaluation, settings.data.max_sample_pixels
+    outcomes = read_outcomes(storage, batch, release.classes)
+    scores = score(outcomes, rules.confidence, rules.human_level)
+    if (scores.counts.evaluated, scores.counts.failed) != (summary.predicted, summary.failed):
+        raise DataError(
+            f"batch {batch} has {scores.counts.evaluated:,} predictions and {scores.counts.failed:,} failures, but its "
+            f"summary tells {summary.predicted:,} and {summary.failed:,}: run `predict` again"
+        )
+    reference = read_reference(storage, release)
+    found = Distributions(
+        labels=scores.labels,
+        predicted=scores.predicted,
+        statistics=batch_statistics(storage, batch, outcomes.chosen, pixels),
+    )
+    drift = measure_drift(reference, found, rules) if scores.counts.evaluated else []
+    limits = Rules(rules.threshold, rules.confidence, rules.min_evaluated, settings.data.max_refused_share)
+    metric = accuracy(scores.counts, limits)
+    decision = decide(scores.counts, metric, drift, limits)
+    report = EvaluationReport(
+        pipeline=settings.name,
+        batch=batch,
+        version=release.version,
+        window=release.window,
+        created=now(),
+        inputs=inputs,
+        verdict=decision.verdict,
+        reasons=list(decision.reasons),
+        metric=metric,
+        counts=scores.counts,
+        classes=scores.classes,
+        confusion=scores.confusion,
+        drift=drift,
+        failures=outcomes.failures,
+        mistakes=outcomes.mistakes,
+    )
+    pictures = thumbnails(storage, batch, [Sample(one.object, one.generation) for one in report.mistakes], pixels)
+    storage.write(layout.batch(batch, layout.REPORT_HTML), render(report, reference, found, pictures))
+    storage.write(layout.batch(batch, layout.REPORT_JSON), report.to_json())
+    return report
+
+
+def measure_drift(reference: Distributions, found: Distributions, rules: EvaluationSettings) -> list[Drift]:
+    """Every drift that can be measured: labels, predictions, and each image statistic that both sides have."""
+    return [
+        label_drift("labels", reference.labels, found.labels, rules.max_label_drift),
+        label_drift("predictions", reference.predicted, found.predicted, rules.max_prediction_drift),
+        *numeric_drift(reference.statistics, found.statistics, rules.max_image_drift),
+    ]
+
+
+def _read_summary(storage: Storage, batch: str) -> PredictionsSummary:
+    name = layout.batch(batch, "predictions.json")
+    try:
+        return PredictionsSummary.from_json(storage.read(name))
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"batch {batch} has no finished predictions in {storage.root}: run `predict` first"
+        ) from error
+    except ValidationError as error:
+        raise DataError(f"{storage.uri(name)} does not tell which release predicted: run `predict` again") from error
+
+
+def _inputs(storage: Storage, settings: Settings, batch: str, version: int) -> str:
+    """Identifies what is evaluated and by which rules: SHA-256 of the version, the settings and the files' generations."""
+    files = [layout.batch(batch, layout.MANIFEST), *prediction_files(storage, batch)]
+    parts = [
+        str(version),
+        settings.evaluation.model_dump_json(),
+        settings.data.model_dump_json(),
+        *(f"{name} {storage.stat(name).generation}" for name in files),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _finished(storage: Storage, batch: str, inputs: str) -> EvaluationReport | None:
+    try:
+        report = EvaluationReport.from_json(storage.read(layout.batch(batch, layout.REPORT_JSON)))
+    except (NotFoundError, ValidationError):
+        return None
+    return report if report.inputs == inputs else None

@@ -1,0 +1,154 @@
+"""``batches/<id>/evaluation.json``: what an evaluation found. Light: Airflow's operators and UI read it too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from ml.records import Record, Verdict
+
+
+class Interval(Record):
+    """A confidence interval of a share, both ends included."""
+
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the interval's low end {self.low} is above its high end {self.high}")
+        return self
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+class Metric(Record):
+    """The number that the verdict rests on: accuracy, the share of evaluated samples that were predicted right.
+
+    ``value`` is None where nothing was evaluated. ``lowest`` is what it would be, were every failed prediction a mistake.
+    """
+
+    name: str
+    value: float | None = Field(None, ge=0, le=1)
+    interval: Interval
+    confidence: float = Field(gt=0, lt=1, description="Level of the interval, such as 0.95")
+    threshold: float = Field(ge=0, le=1)
+    lowest: float | None = Field(None, ge=0, le=1)
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the interval lies wholly on one side of the threshold."""
+        return self.value is not None and self.threshold not in self.interval
+
+
+class Counts(Record):
+    """The batch's samples: ``samples`` usable ones at the freeze = ``evaluated`` (``correct`` of them) + ``failed``.
+
+    ``unseen`` of the evaluated ones have a label that the release was not trained on: each is a mistake. ``refused``
+    samples were found unusable at the freeze and are not among ``samples``.
+    """
+
+    samples: int = Field(ge=0)
+    evaluated: int = Field(ge=0)
+    correct: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    unseen: int = Field(ge=0)
+    refused: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.samples != self.evaluated + self.failed or self.correct + self.unseen > self.evaluated:
+            raise ValueError(f"the counts do not add up: {self!r}")
+        return self
+
+
+class Failure(Record):
+    """Predictions that failed in the same way; ``code`` is a google.rpc code, ``message`` that of the first one."""
+
+    code: int
+    message: str
+    count: int = Field(ge=1)
+
+
+class ClassScore(Record):
+    """The samples of one true label. ``share`` is of all evaluated samples; ``seen``: whether the release knows it.
+
+    ``priority`` is (human level − accuracy) × share: where better data would gain most. ``accuracy``, ``gap`` and
+    ``priority`` are None where none of the label's samples was evaluated.
+    """
+
+    label: str
+    seen: bool
+    count: int = Field(ge=0)
+    correct: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    share: float = Field(ge=0, le=1)
+    interval: Interval
+    human_level: float
+    accuracy: float | None = None
+    gap: float | None = None
+    priority: float | None = None
+
+
+class DriftDistance(str, Enum):
+    """How far two distributions are apart, from 0 (equal) to 1.
+
+    L-infinity: the largest difference of one value's shares. Jensen-Shannon: the divergence to base 2.
+    """
+
+    L_INFINITY = "L-infinity"
+    JENSEN_SHANNON = "Jensen-Shannon"
+
+
+class Drift(Record):
+    """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged."""
+
+    feature: str
+    distance: DriftDistance
+    value: float = Field(ge=0)
+    limit: float | None = None
+
+    @property
+    def exceeded(self) -> bool:
+        return self.limit is not None and self.value > self.limit
+
+
+class Mistake(Record):
+    """A wrong prediction, and how sure the model was: ``probability`` of the label it predicted."""
+
+    object: str
+    generation: str
+    label: str
+    predicted: str
+    probability: float
+
+
+class EvaluationReport(Record):
+    """The evaluation of release ``version`` on one batch.
+
+    ``reasons`` tell the verdict in words, the deciding one first. ``confusion`` maps true label → predicted label →
+    count, zeros left out. ``inputs`` identifies what was evaluated and by which settings: a retry with the same finds
+    this report and leaves it.
+    """
+
+    pipeline: str
+    batch: str
+    version: int
+    window: list[int]
+    created: datetime
+    inputs: str
+    verdict: Verdict
+    reasons: list[str] = Field(min_length=1)
+    metric: Metric
+    counts: Counts
+    classes: list[ClassScore]
+    confusion: dict[str, dict[str, int]]
+    drift: list[Drift]
+    failures: list[Failure]
+    mistakes: list[Mistake]
+    schema_version: int = 1

@@ -1,0 +1,115 @@
+"""Decides what an evaluation says of the released model. Pure: numbers in, a verdict with its reasons out.
+
+The rules, the first that holds decides:
+
+1. ``INSUFFICIENT_DATA`` — fewer than ``min_evaluated`` usable predictions; or a larger share of the predictions failed
+   than ``max_failed_share``: what is left says nothing of the whole batch.
+2. ``DEGRADED`` — accuracy is below ``threshold``. The point estimate decides, not its interval: the interval tells how
+   sure the decision is, and the reason says when it is not significant. Waiting for significance would keep a model of
+   88 % accuracy in service against a threshold of 90 % until some 900 samples prove it, and asking the interval's low
+   end to pass would retrain a good model on every small batch; both are errors of one kind only. The point estimate
+   errs equally either way, and ``min_evaluated`` is the knob that bounds how often.
+3. ``DRIFTED`` — accuracy is good enough, but a drift is above its limit.
+4. ``PASS``.
+
+An accuracy equal to the threshold passes; a drift equal to its limit does not count as drift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ml.evaluation.intervals import wilson
+from ml.evaluation.records import Counts, Drift, Metric
+from ml.records import Verdict
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is good enough; the settings' ``evaluation`` section and ``data.max_refused_share``."""
+
+    threshold: float
+    confidence: float
+    min_evaluated: int
+    max_failed_share: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+def accuracy(counts: Counts, rules: Rules) -> Metric:
+    """The batch's accuracy with its confidence interval, against the threshold."""
+    return Metric(
+        name="accuracy",
+        value=counts.correct / counts.evaluated if counts.evaluated else None,
+        interval=wilson(counts.correct, counts.evaluated, rules.confidence),
+        confidence=rules.confidence,
+        threshold=rules.threshold,
+        lowest=counts.correct / counts.samples if counts.samples else None,
+    )
+
+
+def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules) -> Decision:
+    """The verdict by the rules above. ``reasons``: one sentence each, first the one that decided, then whatever else
+    a reader has to know (drift of a degraded model, failed predictions, labels never seen)."""
+    asides = [*_told_failures(counts, metric), *_told_unseen(counts)]
+    drifted = [_told_drift(one) for one in drift if one.exceeded]
+    if metric.value is None or counts.evaluated < rules.min_evaluated:
+        reason = (
+            f"Only {counts.evaluated:,} of {counts.samples:,} samples could be evaluated; a verdict takes at least "
+            f"{rules.min_evaluated:,}."
+        )
+        return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
+    if counts.failed > rules.max_failed_share * counts.samples:
+        reason = (
+            f"{counts.failed:,} of {counts.samples:,} predictions failed ({_percent(counts.failed / counts.samples)}), "
+            f"more than the {_percent(rules.max_failed_share)} allowed: the rest says too little of the batch."
+        )
+        return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
+    if metric.value < metric.threshold:
+        return Decision(Verdict.DEGRADED, (_told_accuracy(metric, "below"), *drifted, *asides))
+    if drifted:
+        return Decision(Verdict.DRIFTED, (*drifted, _told_accuracy(metric, "not below"), *asides))
+    return Decision(Verdict.PASS, (_told_accuracy(metric, "not below"), *asides))
+
+
+def _told_accuracy(metric: Metric, side: str) -> str:
+    assert metric.value is not None
+    low, high = _percent(metric.interval.low), _percent(metric.interval.high)
+    sure = (
+        ""
+        if metric.is_significant
+        else "; the threshold lies within the interval, so more samples may turn this around"
+    )
+    return (
+        f"Accuracy is {_percent(metric.value)} ({_percent(metric.confidence)} interval {low} to {high}), {side} the "
+        f"threshold of {_percent(metric.threshold)}{sure}."
+    )
+
+
+def _told_drift(drift: Drift) -> str:
+    return (
+        f"The distribution of {drift.feature} differs from the training window by {drift.value:.3f} "
+        f"({drift.distance.value}), above the limit of {drift.limit:.3f}."
+    )
+
+
+def _told_failures(counts: Counts, metric: Metric) -> list[str]:
+    if not counts.failed:
+        return []
+    lowest = "" if metric.lowest is None else f"; accuracy would be {_percent(metric.lowest)} were each one a mistake"
+    return [f"{counts.failed:,} of {counts.samples:,} predictions failed and are not in the accuracy{lowest}."]
+
+
+def _told_unseen(counts: Counts) -> list[str]:
+    if not counts.unseen:
+        return []
+    return [f"{counts.unseen:,} samples have a label that the release was not trained on; each counts as a mistake."]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
