@@ -7,6 +7,7 @@ ARCHIVE = "archive"
 QUARANTINE = "quarantine"
 BATCHES = "batches"
 SPANS = "spans"
+SPLITS = "splits"
 RUNS = "runs"
 ARTIFACTS = "runs/artifacts"
 MODELS = "models"
@@ -55,6 +56,11 @@ def refusals(batch: str, step: str) -> str:
 
 def span(number: int, name: str = "") -> str:
     return f"{SPANS}/span-{number}/{name}".rstrip("/")
+
+
+def splits(entry: int) -> str:
+    """One entry of the ledger of splits (see ``ml.spans.splits``)."""
+    return f"{SPLITS}/{entry}.bin"
 
 
 def claim(kind: str, number: int) -> str:

@@ -1,0 +1,196 @@
+"""Prepares a span: reads a frozen batch once, keeps what is usable and distinct, splits it, writes it, publishes it.
+
+Everything is decided by content, so a repeat of a run gives the same bytes, whatever order the samples arrived in. What
+a crashed run has left behind is either found again (its number, its splits) or invisible.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TypeVar
+
+from ml import layout
+from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
+from ml.claims import claim_number, held_number
+from ml.errors import ConflictError, DataError
+from ml.fetching import Fetched, fetch
+from ml.kinds.image_classification.examples import encode_example
+from ml.kinds.image_classification.inspection import Inspected, inspect, statistics_columns
+from ml.kinds.image_classification.statistics import STATISTICS
+from ml.parallel import map_ahead
+from ml.records import Batch, BatchState, Claim, ManifestEntry, Span
+from ml.settings import Settings
+from ml.spans import splits
+from ml.spans.assignment import Split
+from ml.spans.columns import ColumnsWriter
+from ml.spans.documents import read_span
+from ml.spans.shards import frame, write_shards
+from ml.spans.workspace import Candidate, Example, Workspace
+from ml.storage import Storage
+
+#: Samples decoded in one go, and how many such lots are under way: two, one for each core of a small machine.
+_LOT = 64
+_LOT_BYTES = 4 << 20
+_LOTS_UNDER_WAY = 3
+_DECODERS = 2
+_ROWS = 1000
+
+T = TypeVar("T")
+Outcome = tuple[ManifestEntry, "Candidate | str"]
+
+
+def prepare(
+    storage: Storage, settings: Settings, batch_id: str, *, advance: Callable[[int], None] = lambda _: None
+) -> Span:
+    """The span made of the batch, which is prepared on the first call and found on every later one.
+
+    ``advance`` is told of every few samples done. Refused samples are recorded in the batch's refusals in any case;
+    then ``DataError`` is raised where none is left, or more than ``data.max_refused_share`` were refused here, and
+    nothing is published. Raises ``NotFoundError`` for a batch that doesn't exist, ``ConflictError`` for a closed one.
+    """
+    batch = read_batch(storage, batch_id)
+    if published := _published(storage, batch.id):
+        return published
+    if batch.state is not BatchState.OPEN:
+        raise ConflictError(f"batch {batch.id} is {batch.state.value}, no span can be made of it: freeze another batch")
+    with Workspace() as workspace:
+        _collect(storage, settings, batch, workspace, advance)
+        counts = workspace.count()
+        write_refusals(storage, batch.id, "span", workspace.refusals())
+        if not counts.images:
+            why = workspace.most_frequent_reason()
+            raise DataError(
+                f"batch {batch.id} has no usable sample: all {counts.samples} were refused"
+                + (f" (most frequent reason: {why})" if why else "")
+            )
+        check_refused_share(settings, counts.refused_here, batch.samples, reason=workspace.most_frequent_reason())
+        number = claim_number(storage, "spans", by=batch.id)
+        with tempfile.TemporaryDirectory(prefix="respan-span-") as folder:
+            _place(storage, settings, workspace, Path(folder) / "splits")
+            span = _span(storage, batch, number, workspace)
+            local = Path(folder) / "span"
+            _write(local, span, workspace, settings)
+            try:
+                storage.publish(local, layout.span(number), marker=layout.SPAN)
+            except ConflictError:
+                # The same run, started twice, was faster: the same bytes stand there.
+                return read_span(storage, number)
+    return span
+
+
+def _published(storage: Storage, batch: str) -> Span | None:
+    number = held_number(storage, "spans", by=batch)
+    if number is None or not storage.exists(layout.span(number, layout.SPAN)):
+        return None
+    return read_span(storage, number)
+
+
+def _collect(
+    storage: Storage, settings: Settings, batch: Batch, workspace: Workspace, advance: Callable[[int], None]
+) -> None:
+    max_pixels = settings.data.max_sample_pixels
+    lots = _lots(fetch(storage, read_manifest(storage, batch.id)))
+    outcomes = map_ahead(lambda lot: _inspect_lot(lot, max_pixels), lots, threads=_DECODERS, ahead=_LOTS_UNDER_WAY)
+    for lot in outcomes:
+        workspace.add(lot)
+        advance(len(lot))
+    workspace.close_collection()
+
+
+def _lots(groups: Iterable[list[Fetched]]) -> Iterator[list[Fetched]]:
+    lot: list[Fetched] = []
+    for group in groups:
+        lot += group
+        if len(lot) >= _LOT or sum(len(sample.data) for sample in lot) >= _LOT_BYTES:
+            yield lot
+            lot = []
+    if lot:
+        yield lot
+
+
+def _inspect_lot(lot: list[Fetched], max_pixels: int) -> list[Outcome]:
+    present = [sample.data for sample in lot if sample.missing is None]
+    inspected = inspect(present, max_pixels)
+    return [(sample.entry, _candidate(sample, inspected)) for sample in lot]
+
+
+def _candidate(sample: Fetched, inspected: Iterator[Inspected | str]) -> Candidate | str:
+    if sample.missing is not None:
+        return sample.missing
+    found = next(inspected)
+    if isinstance(found, str):
+        return found
+    return Candidate(found.content, frame(encode_example(sample.data, sample.entry.label or "")), found.statistics)
+
+
+def _place(storage: Storage, settings: Settings, workspace: Workspace, local: Path) -> None:
+    """Gives every image its split and remembers it; see :mod:`ml.spans.splits` for why this loops."""
+    while True:
+        entries = splits.entries(storage)
+        workspace.forget_splits()
+        for number in range(1, entries + 1):
+            for images in splits.read_entry(storage, number):
+                workspace.place(images)
+        workspace.decide(settings.data.eval_share)
+        newly = workspace.newly_placed()
+        first = next(newly, None)
+        if first is None or splits.append(storage, entries + 1, chain([first], newly), local):
+            return
+
+
+def _span(storage: Storage, batch: Batch, number: int, workspace: Workspace) -> Span:
+    classes = workspace.classes()
+    counts = workspace.count()
+    return Span(
+        span=number,
+        batch=batch.id,
+        created=Claim.from_json(storage.read(layout.claim("spans", number))).since,  # the same on every retry
+        classes=classes,
+        train=sum(count.train for count in classes.values()),
+        eval=sum(count.eval for count in classes.values()),
+        duplicates=counts.duplicates,
+        refused=counts.refused,
+    )
+
+
+def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -> None:
+    folder.mkdir()
+    columns = {
+        "label": f"<U{max(map(len, span.classes))}",
+        "split": f"<U{max(len(split.value) for split in Split)}",
+        **dict.fromkeys(STATISTICS, "<f4"),
+    }
+    with ColumnsWriter(folder / layout.SPAN_STATISTICS, columns, span.train + span.eval) as statistics:
+        for split, count in ((Split.TRAIN, span.train), (Split.EVAL, span.eval)):
+            framed = _framed(workspace.examples(split), split, statistics)
+            write_shards(framed, count, folder / split.value, shard_samples=settings.data.shard_samples)
+    with (
+        (folder / layout.SPAN_SAMPLES).open("wb") as stream,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as lines,
+    ):
+        for block in _blocks(workspace.fates()):
+            lines.write(b"".join(fate.model_dump_json(exclude_none=True).encode() + b"\n" for fate in block))
+    (folder / layout.SPAN).write_bytes(span.to_json())
+
+
+def _framed(examples: Iterator[Example], split: Split, statistics: ColumnsWriter) -> Iterator[bytes]:
+    """The examples for their files; their rows of statistics are written on the way."""
+    for block in _blocks(examples):
+        statistics.write(
+            {
+                "label": [example.label for example in block],
+                "split": [split.value] * len(block),
+                **statistics_columns([example.statistics for example in block]),
+            }
+        )
+        for example in block:
+            yield example.framed
+
+
+def _blocks(items: Iterator[T]) -> Iterator[list[T]]:
+    while block := list(islice(items, _ROWS)):
+        yield block
