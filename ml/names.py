@@ -16,9 +16,9 @@ _LONGEST_ID = 57
 def safe_id(text: str) -> str:
     """A short identifier for ``text`` (an Airflow run id, say), usable as a file name and a Vertex label.
 
-    Lower-case letters, digits and single dashes between them, at most 57 characters. Different texts give different identifiers (a
-    part of the text's SHA-256 is appended) and the same text always gives the same one, which is what makes a retry
-    find its own work. An identifier made here is returned as it is.
+    Lower-case letters, digits and single dashes between them, at most 57 characters. Different texts give different
+    identifiers (a part of the text's SHA-256 is appended) and the same text always gives the same one, which is what
+    makes a retry find its own work. An identifier made here is returned as it is.
     """
     if _ID.fullmatch(text) and len(text) <= _LONGEST_ID:
         return text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib.util
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from ml.home import pipeline_folder
 class Section(BaseModel):
     """Base of the sections: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(Section):
@@ -50,9 +51,7 @@ class EvaluationSettings(Section):
     min_samples: int = Field(200, ge=1, description="The sensor waits for this many samples in the inbox.")
     max_samples: int | None = Field(None, ge=1, description="Most samples in one batch; null: all there are.")
     poll_seconds: float = Field(30.0, gt=0, description="How often the sensor looks, in seconds.")
-    threshold: float = Field(
-        0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it."
-    )
+    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
     min_evaluated: int = Field(
         100, ge=1, description="Fewer predictions than this give INSUFFICIENT_DATA, not a verdict on the model."
@@ -60,11 +59,11 @@ class EvaluationSettings(Section):
     max_label_drift: float | None = Field(
         0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the label shares; null: not checked."
     )
-    max_prediction_drift: float | None = Field(
-        0.3, ge=0, le=1, description="The same for the predicted labels."
-    )
+    max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
     max_image_drift: float | None = Field(
-        None, ge=0, le=1,
+        None,
+        ge=0,
+        le=1,
         description="DRIFTED above this Jensen-Shannon divergence of an image statistic; null: reported only.",
     )
     human_level: dict[str, float] | float = Field(
@@ -86,7 +85,10 @@ class TrainingSettings(Section):
         0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"
     )
     blessing_max_loss: float = Field(
-        0.01, ge=0, le=1, description="… nor one that is worse than the latest blessed model by more than this, both "
+        0.01,
+        ge=0,
+        le=1,
+        description="… nor one that is worse than the latest blessed model by more than this, both "
         "measured on the same window.",
     )
     approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
@@ -105,9 +107,7 @@ class Settings(Section):
 
     name: str = Field(exclude=True)
     description: str = Field("", description="One line, shown in Airflow.")
-    kind: Literal["image_classification"] = Field(
-        description="What a sample is and how it is judged; see ml/kinds/."
-    )
+    kind: Literal["image_classification"] = Field(description="What a sample is and how it is judged; see ml/kinds/.")
     target: Literal["local"] = Field("local", description="Where its runs run.")
     owner: str = Field("respan", description="Airflow's owner of the DAGs.")
     tags: list[str] = Field(default_factory=list, description="Further tags of the DAGs.")
@@ -118,31 +118,60 @@ class Settings(Section):
     model: Any = Field(None, description="The pipeline's own settings.")
 
 
-def load_settings(pipeline: str) -> Settings:
-    """The validated settings of ``pipeline``. Raises ``NotFoundError`` or ``SettingsError`` (one line each)."""
-    return load_settings_file(pipeline_folder(pipeline) / "settings.yaml")
+def load_settings(pipeline: str, overrides: Mapping[str, str] | None = None) -> Settings:
+    """The validated settings of ``pipeline``. Raises ``NotFoundError`` or ``SettingsError`` (one line each).
+
+    ``overrides`` stand in for the file's values, as for one run: dotted key (``training.epochs``) → value as YAML.
+    """
+    return load_settings_file(pipeline_folder(pipeline) / "settings.yaml", overrides)
 
 
-def load_settings_file(file: Path) -> Settings:
+def load_settings_file(file: Path, overrides: Mapping[str, str] | None = None) -> Settings:
     """The validated settings in ``file``; the pipeline's name is its folder's."""
+    content = _read(file)
+    for key, value in (overrides or {}).items():
+        _override(content, key, value)
+    model = content.pop("model", None)
+    if model is not None and not isinstance(model, dict):
+        raise SettingsError(f"{file}: `model` must hold keys and values, and is {model!r}")
+    if "name" in content:
+        raise SettingsError(f"{file}: key `name` is not known; a pipeline's name is its folder's, {file.parent.name!r}")
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise SettingsError(f"{file} must hold keys and values, and holds {type(content).__name__}")
-    model = content.pop("model", None) or {}
-    try:
-        settings = Settings(**{**content, "name": file.parent.name})
+        settings = Settings.model_validate({**content, "name": file.parent.name})
     except ValidationError as error:
         raise SettingsError(_one_line(file, Settings, error)) from error
     own = _model_settings(file.parent)
     try:
-        return settings.model_copy(update={"model": own(**model)})
+        return settings.model_copy(update={"model": own.model_validate(model or {})})
     except ValidationError as error:
         raise SettingsError(_one_line(file, own, error, "model.")) from error
-    except TypeError as error:
-        raise SettingsError(f"{file}: model must hold keys and values") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(file.read_text("utf-8"), _UniqueKeys)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise SettingsError(f"{file} can't be read: {error.strerror}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file} must hold keys and values, and holds {type(content).__name__}")
+    return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"key `{key.value}` is given twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def code_version(pipeline: str) -> str:
@@ -165,7 +194,8 @@ def code_version(pipeline: str) -> str:
 @lru_cache(maxsize=32)
 def _load_model_settings(file: Path, _changed: int) -> type[BaseModel]:
     spec = importlib.util.spec_from_file_location(f"respan_model_settings_{file.parent.name}", file)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise SettingsError(f"{file} can't be loaded as a Python module")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -182,6 +212,19 @@ def _model_settings(folder: Path) -> type[BaseModel]:
     if not file.is_file():
         raise SettingsError(f"{file} is missing: it defines ModelSettings, the keys allowed under `model`")
     return _load_model_settings(file, file.stat().st_mtime_ns)
+
+
+def _override(content: dict[str, Any], key: str, value: str) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        below = content.get(section)
+        inner = dict(below) if isinstance(below, dict) else {}
+        content[section] = inner
+        content = inner
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"the value of {key} is not YAML: {value!r}") from error
 
 
 def _one_line(file: Path, root: type[BaseModel], error: ValidationError, prefix: str = "") -> str:
@@ -205,7 +248,7 @@ def _section(root: type[BaseModel], path: list[str]) -> type[BaseModel]:
     section = root
     for part in path:
         annotation = section.model_fields[part].annotation if part in section.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        if not isinstance(annotation, type(BaseModel)):  # in Python 3.10 list[str] passes for a type
             break
         section = annotation
     return section

@@ -1,0 +1,100 @@
+"""``release``: which versions there are, who serves, publishing and rolling back."""
+
+from __future__ import annotations
+
+import click
+
+from ml import releases
+from ml.commands.output import json_option, show
+from ml.errors import NotFoundError
+from ml.home import pipeline_folder, pipeline_storage
+from ml.storage import Storage
+
+
+@click.group()
+def release() -> None:
+    """Released versions: publish, list, show, rollback."""
+
+
+@release.command()
+@click.argument("pipeline")
+@click.option("--run-id", required=True, help="The training run whose pushed model becomes a release.")
+@click.option("--reason", default="released by hand", show_default=True, help="Recorded with the release.")
+@click.option("--revision", help="The source revision that the run was trained with.")
+@click.option("--image", help="The container image that the run was trained in.")
+@json_option
+def publish(pipeline: str, run_id: str, reason: str, revision: str | None, image: str | None, as_json: bool) -> None:
+    """Release the model that a run of PIPELINE pushed, and let it serve. A run that pushed none releases none."""
+    from ml.publishing import publish as publish_run
+
+    record = publish_run(pipeline, run_id, reason, revision=revision, image=image)
+    version = record.version if record else None
+    text = f"version {version} serves" if record else f"run {run_id} was not blessed: nothing is released"
+    show({"version": version, "reason": reason}, as_json=as_json, text=text)
+
+
+@release.command(name="list")
+@click.argument("pipeline")
+@json_option
+def list_(pipeline: str, as_json: bool) -> None:
+    """List the released versions of PIPELINE, and who serves."""
+    storage = _storage(pipeline)
+    current = releases.serving(storage)
+    traffic = current.traffic if current else {}
+    records = [releases.read_release(storage, version) for version in releases.versions(storage)]
+    lines = []
+    for record in records:
+        share = f"{traffic[record.version]:>3} %" if record.version in traffic else "     "
+        metrics = "  ".join(f"{name} {value:.4f}" for name, value in sorted(record.metrics.items()))
+        lines.append(f"{record.version:>5}  {share}  {record.created:%Y-%m-%d %H:%M}  {metrics}")
+    document = {"versions": [record.version for record in records], "traffic": traffic}
+    show(document, as_json=as_json, text="\n".join(lines) or "no releases yet")
+
+
+@release.command(name="show")
+@click.argument("pipeline")
+@click.argument("version", required=False, type=int)
+@json_option
+def show_(pipeline: str, version: int | None, as_json: bool) -> None:
+    """Show where VERSION (default: the one that serves) came from, and the history of who served."""
+    storage = _storage(pipeline)
+    current = releases.serving(storage)
+    if version is None:
+        if current is None:
+            raise NotFoundError(f"nothing was released yet for {pipeline}: train it first")
+        version = current.version
+    record = releases.read_release(storage, version)
+    history = current.history if current else []
+    document = {
+        **record.model_dump(mode="json"),
+        "traffic": (current.traffic if current else {}).get(version, 0),
+        "history": [change.model_dump(mode="json") for change in history],
+    }
+    lines = [f"{name:<10} {value}" for name, value in record.model_dump(mode="json", exclude_none=True).items()]
+    lines += [
+        f"{change.at:%Y-%m-%d %H:%M:%S}  "
+        + ", ".join(f"version {number}: {share} %" for number, share in sorted(change.traffic.items()))
+        + f"  ({change.reason})"
+        for change in history
+    ]
+    show(document, as_json=as_json, text="\n".join(lines))
+
+
+@release.command()
+@click.argument("pipeline")
+@click.option("--to", type=click.IntRange(min=1), help="The version to serve; default: the one that served before.")
+@click.option("--reason", help="Recorded in the history.")
+@json_option
+def rollback(pipeline: str, to: int | None, reason: str | None, as_json: bool) -> None:
+    """Let an earlier version of PIPELINE serve again, at once."""
+    storage = _storage(pipeline)
+    before = releases.serving(storage)
+    now = releases.rollback(storage, to=to, reason=reason)
+    previous = before.version if before else None
+    text = f"version {now.version} serves (before: {previous})"
+    show({"version": now.version, "previous": previous}, as_json=as_json, text=text)
+
+
+def _storage(pipeline: str) -> Storage:
+    pipeline_folder(pipeline)  # a pipeline that doesn't exist is told before an empty storage is
+    return pipeline_storage(pipeline)

@@ -1,0 +1,54 @@
+"""Every key of a settings file with its meaning, as ``settings --schema`` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from ml.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentedKey:
+    """One key of a settings file: ``evaluation.threshold``, its default, what is allowed, and what it means."""
+
+    name: str
+    default: Any
+    allowed: str
+    meaning: str
+
+
+def documented_keys(settings: Settings) -> list[DocumentedKey]:
+    """Every key that a settings file may hold, the pipeline's own under ``model`` included, in the file's order."""
+    own = type(settings.model)
+    return [
+        *_documented(Settings, ""),
+        *(_documented(own, "model.") if isinstance(settings.model, BaseModel) else ()),
+    ]
+
+
+def _documented(section: type[BaseModel], prefix: str) -> Iterator[DocumentedKey]:
+    allowed = section.model_json_schema()["properties"]
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type(BaseModel)):  # in Python 3.10 list[str] passes for a type
+            yield from _documented(field.annotation, f"{prefix}{name}.")
+        elif f"{prefix}{name}" not in ("name", "model"):
+            default = None if field.is_required() else field.get_default(call_default_factory=True)
+            yield DocumentedKey(f"{prefix}{name}", default, _allowed(allowed[name]), field.description or "")
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """A JSON schema's type and limits in a few words."""
+    if "anyOf" in schema:
+        return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return str(schema["const"])
+    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    return " ".join(
+        [schema.get("type", "any"), *(f"{sign} {schema[key]}" for key, sign in limits.items() if key in schema)]
+    )
