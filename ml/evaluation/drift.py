@@ -15,7 +15,7 @@ from ml.evaluation.records import Drift, DriftDistance
 
 Column = npt.NDArray[np.float32]
 
-# A comparator measures only where it has a threshold; whether a distance is too large is decided in ml.evaluation.verdict.
+# A comparator measures only where it has a threshold; ml.evaluation.verdict decides whether a distance is too large.
 _MEASURE_ALWAYS = 1.0
 _COUNT = "count"
 
@@ -35,7 +35,7 @@ def label_drift(feature: str, reference: Mapping[str, int], batch: Mapping[str, 
 
 
 def numeric_drift(reference: Mapping[str, Column], batch: Mapping[str, Column], limit: float | None) -> list[Drift]:
-    """Jensen-Shannon divergence of each column that both have, sorted by name. Columns are float32, of any length ≥ 1."""
+    """Jensen-Shannon divergence of each column that both have, sorted by name. Columns are float32, not empty."""
     names = sorted(set(reference) & set(batch))
     if not names:
         return []

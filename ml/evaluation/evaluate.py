@@ -33,8 +33,8 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     """Judges the predictions of ``batch`` and publishes both reports, the JSON last: where it is, the HTML is too.
 
     The release judged is the one that predicted, not the newest. A repeat with the same predictions and settings
-    returns the finished report; with other ones it replaces it. Raises ``NotFoundError`` for a batch without predictions
-    or a release without its records, ``DataError`` for predictions that don't fit the batch.
+    returns the finished report; with other ones it replaces it. Raises ``NotFoundError`` for a batch without
+    predictions or a release without its records, ``DataError`` for predictions that don't fit the batch.
     """
     summary = _read_summary(storage, batch)
     inputs = _inputs(storage, settings, batch, summary.version)
@@ -106,7 +106,7 @@ def _read_summary(storage: Storage, batch: str) -> PredictionsSummary:
 
 
 def _inputs(storage: Storage, settings: Settings, batch: str, version: int) -> str:
-    """Identifies what is evaluated and by which rules: SHA-256 of the version, the settings and the files' generations."""
+    """SHA-256 that identifies what is evaluated and how: the version, the settings, and the files' generations."""
     files = [layout.batch(batch, layout.MANIFEST), *prediction_files(storage, batch)]
     parts = [
         str(version),

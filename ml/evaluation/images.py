@@ -12,7 +12,7 @@ from ml import layout
 from ml.errors import NotFoundError
 from ml.evaluation.reading import Sample
 from ml.evaluation.reference import Column
-from ml.kinds.image_classification.images import Pixels, UnusableImage, decode_images
+from ml.kinds.image_classification.images import Pixels, UnusableImageError, decode_images
 from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
 from ml.parallel import map_ahead
 from ml.storage import Storage
@@ -53,7 +53,7 @@ def _decoded(storage: Storage, batch: str, samples: Sequence[Sample], max_pixels
         # No bytes stand for a sample that vanished; the decoder refuses them like any other broken image.
         encoded = list(map_ahead(lambda sample: _read(storage, batch, sample) or b"", part))
         for images in decode_images(encoded, max_pixels):
-            yield [None if isinstance(image, UnusableImage) else image for image in images]
+            yield [None if isinstance(image, UnusableImageError) else image for image in images]
 
 
 def _read(storage: Storage, batch: str, sample: Sample) -> bytes | None:

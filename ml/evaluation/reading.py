@@ -1,8 +1,8 @@
 """Reads a batch's manifest and predictions, in one pass each, into a few bytes for each sample.
 
 Predictions are joined to the manifest by ``instance.key``, the sample's index, so their order does not matter and only
-this batch's files are read: ``predictions.jsonl``, or every ``prediction.results*`` and ``prediction.errors*`` file below
-``predictions/`` (a Vertex batch prediction job writes several).
+this batch's files are read: ``predictions.jsonl``, or every ``prediction.results*`` and ``prediction.errors*`` file
+below ``predictions/`` (a Vertex batch prediction job writes several).
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def read_outcomes(
     """Every prediction of ``batch`` beside its truth, with the ``worst`` mistakes (most probable first) and at most
     ``choose`` evenly spread samples.
 
-    Raises ``NotFoundError`` where there is no manifest or no predictions, and ``DataError`` for predictions that are not
-    exactly one for each usable entry of the manifest, or that name a label which the release does not know.
+    Raises ``NotFoundError`` where there is no manifest or no predictions, and ``DataError`` for predictions that are
+    not exactly one for each usable entry of the manifest, or that name a label which the release does not know.
     """
     known = _read_truth(storage, batch, classes)
     reader = _PredictionsReader(batch, known, classes, worst, choose)
@@ -126,7 +126,7 @@ def read_outcomes(
 
 
 def prediction_files(storage: Storage, batch: str) -> list[str]:
-    """The names of the files that hold the batch's predictions, sorted. Raises ``NotFoundError`` where there are none."""
+    """The names of the files with the batch's predictions, sorted. Raises ``NotFoundError`` where there are none."""
     single = layout.batch(batch, layout.PREDICTIONS)
     if storage.exists(single):
         return [single]

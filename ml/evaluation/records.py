@@ -30,7 +30,8 @@ class Interval(Record):
 class Metric(Record):
     """The number that the verdict rests on: accuracy, the share of evaluated samples that were predicted right.
 
-    ``value`` is None where nothing was evaluated. ``lowest`` is what it would be, were every failed prediction a mistake.
+    ``value`` is None where nothing was evaluated. ``lowest`` is what it would be, were every failed prediction
+    a mistake.
     """
 
     name: str

@@ -67,27 +67,24 @@ def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules)
     if counts.failed > rules.max_failed_share * counts.samples:
         reason = (
             f"{counts.failed:,} of {counts.samples:,} predictions failed ({_percent(counts.failed / counts.samples)}), "
-            f"more than the {_percent(rules.max_failed_share)} allowed: the rest says too little of the batch."
+            f"more than the {_round_percent(rules.max_failed_share)} allowed: the rest says too little of the batch."
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
     if metric.value < metric.threshold:
-        return Decision(Verdict.DEGRADED, (_told_accuracy(metric, "below"), *drifted, *asides))
+        return Decision(Verdict.DEGRADED, (_told_accuracy(metric.value, metric, "below"), *drifted, *asides))
     if drifted:
-        return Decision(Verdict.DRIFTED, (*drifted, _told_accuracy(metric, "not below"), *asides))
-    return Decision(Verdict.PASS, (_told_accuracy(metric, "not below"), *asides))
+        return Decision(Verdict.DRIFTED, (*drifted, _told_accuracy(metric.value, metric, "not below"), *asides))
+    return Decision(Verdict.PASS, (_told_accuracy(metric.value, metric, "not below"), *asides))
 
 
-def _told_accuracy(metric: Metric, side: str) -> str:
-    assert metric.value is not None
+def _told_accuracy(accuracy: float, metric: Metric, side: str) -> str:
     low, high = _percent(metric.interval.low), _percent(metric.interval.high)
-    sure = (
-        ""
-        if metric.is_significant
-        else "; the threshold lies within the interval, so more samples may turn this around"
+    unsure = (
+        "" if metric.is_significant else "; the threshold is within the interval, so more samples may turn this around"
     )
     return (
-        f"Accuracy is {_percent(metric.value)} ({_percent(metric.confidence)} interval {low} to {high}), {side} the "
-        f"threshold of {_percent(metric.threshold)}{sure}."
+        f"Accuracy is {_percent(accuracy)} ({_round_percent(metric.confidence)} interval {low} to {high}), {side} the "
+        f"threshold of {_round_percent(metric.threshold)}{unsure}."
     )
 
 
@@ -112,4 +109,8 @@ def _told_unseen(counts: Counts) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + " %"
+    return f"{100 * share:.2f}%"
+
+
+def _round_percent(share: float) -> str:
+    return f"{100 * share:.6g}%"

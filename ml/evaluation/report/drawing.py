@@ -1,7 +1,7 @@
 """Charts as inline SVG that takes its colours from the page, so that one drawing suits light and dark screens.
 
-A chart is drawn in the placeholder colours below; :func:`drawn` puts the page's CSS variables in their place. Text stays
-text, so labels in any script are shown by the reader's fonts.
+A chart is drawn in the placeholder colours below; :func:`drawn` puts the page's CSS variables in their place. Text
+stays text, so labels in any script are shown by the reader's fonts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -58,6 +59,12 @@ _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
 }
+
+
+@dataclass(frozen=True)
+class Chart:
+    svg: Markup
+    caption: str
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ml.evaluation.records import Drift
 from ml.evaluation.reference import Column
-from ml.evaluation.report.charts import Chart
-from ml.evaluation.report.drawing import BAD, BATCH, LINE, REFERENCE, bare, chart_style, drawn
+from ml.evaluation.report.drawing import BAD, BATCH, LINE, REFERENCE, Chart, bare, chart_style, drawn
 from ml.evaluation.report.labels import shown
 
 _LABELS = 20
@@ -28,7 +28,7 @@ def label_shares(title: str, reference: Mapping[str, int], batch: Mapping[str, i
     kept = set(sorted(labels, key=lambda label: -apart[label])[:_LABELS])
     rows = [label for label in labels if label in kept]
     with chart_style(title):
-        figure = Figure(figsize=(4.6, 0.27 * len(rows) + 0.8))
+        figure = Figure(figsize=(4.8, 0.3 * len(rows) + 0.7))
         axes = figure.add_subplot()
         for y, label in enumerate(rows):
             ends = [window.get(label, 0), found.get(label, 0)]
@@ -58,7 +58,7 @@ def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mappi
     columns = min(3, len(measured))
     lines = -(-len(measured) // columns)
     with chart_style("histograms"):
-        figure = Figure(figsize=(3.1 * columns, 1.75 * lines))
+        figure = Figure(figsize=(3.9 * columns, 2 * lines))
         for place, one in enumerate(measured, 1):
             axes = figure.add_subplot(lines, columns, place)
             sides = (reference[one.feature], batch[one.feature])
@@ -86,7 +86,7 @@ def _shares(counts: Mapping[str, int]) -> dict[str, float]:
     return {label: count / total for label, count in counts.items()} if total else {}
 
 
-def _edges(*sides: Column) -> Column:
+def _edges(*sides: Column) -> npt.NDArray[np.float64]:
     values = np.concatenate([side[np.isfinite(side)] for side in sides])
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     # One value only (all images have one size) still needs a bin around it.

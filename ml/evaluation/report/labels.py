@@ -18,4 +18,4 @@ def shown(text: str, longest: int = 28) -> str:
 
 def percent(share: float | None, digits: int = 1) -> str:
     """``share`` in percent; a dash for None."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{digits}f}%"

@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from ml.evaluation.records import ClassScore, DriftDistance, EvaluationReport
 from ml.evaluation.reference import Distributions
-from ml.evaluation.report.charts import accuracy_by_class, confusion_matrix, metric_strip
+from ml.evaluation.report.accuracy_charts import accuracy_by_class, metric_strip
+from ml.evaluation.report.confusion_chart import confusion_matrix
 from ml.evaluation.report.drift_charts import histograms, label_shares
 from ml.evaluation.report.labels import percent, shown
 from ml.records import Verdict
@@ -55,8 +56,9 @@ def render(
         priorities=priorities[:_PRIORITIES],
         highest=max((score.priority or 0 for score in priorities), default=0),
         all_priorities=len(priorities),
+        drifts=sorted(report.drift, key=lambda drift: (drift.limit is None, -drift.value)),
         mistakes=list(zip(report.mistakes, map(_data_uri, pictures), strict=True)),
-        labels=label_shares("labels", reference.labels, found.labels),
+        labels=label_shares("true labels", reference.labels, found.labels),
         predictions=label_shares("predictions", reference.predicted, found.predicted),
         histograms=histograms(
             [one for one in report.drift if one.distance is DriftDistance.JENSEN_SHANNON],
