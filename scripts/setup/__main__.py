@@ -1,4 +1,5 @@
-"""``python3 -m scripts.setup [lock]``: makes both environments ready, or compiles the locks anew."""
+"""``python3 -m scripts.setup [lock|clean|distclean]``: makes both environments ready; compiles the locks anew; removes
+caches and state; removes the environments as well."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from scripts.setup.build import compile_locks, set_up
+from scripts.setup.cleaning import clean
 from scripts.setup.failure import SetupError
 from scripts.setup.steps import say
 
@@ -17,22 +19,25 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code 0: ready; 1: a problem, told in one line; 2: wrong arguments; 130: interrupted."""
-    if list(arguments) not in ([], ["lock"]):
+    """Exit code 0: done; 1: a problem, told in one line; 2: wrong arguments; 130: interrupted."""
+    command = arguments[0] if arguments else "setup"
+    if len(arguments) > 1 or command not in ("setup", "lock", "clean", "distclean"):
         say((__doc__ or "").strip())
         return 2
     home = Path(os.environ.get("RESPAN_HOME") or PROJECT / "var").absolute()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        (compile_locks if arguments else set_up)(PROJECT, home, os.environ)
-    except SetupError as error:
-        say(f"make {arguments[0] if arguments else 'setup'}: {error}")
-        return 1
-    except OSError as error:
-        say(f"make setup: {error}")
+        if command == "setup":
+            set_up(PROJECT, home, os.environ)
+        elif command == "lock":
+            compile_locks(PROJECT, home, os.environ)
+        else:
+            clean(PROJECT, home, environments=command == "distclean")
+    except (SetupError, OSError) as error:
+        say(f"make {command}: {error}")
         return 1
     except KeyboardInterrupt:
-        say("make setup: interrupted; call it again to go on")
+        say(f"make {command}: interrupted; call it again to go on")
         return 130
     return 0
 

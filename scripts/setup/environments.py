@@ -132,8 +132,8 @@ def choose(environment: Environment, variables: Mapping[str, str]) -> tuple[Flav
     if python is None:
         wanted = "{}.{}".format(*preferred.pythons[0])
         raise SetupError(
-            f"{preferred.label} needs {interpreters.spell(preferred.pythons)}, found neither on the PATH nor in "
-            f"pyenv's or uv's folder: install it (`uv python install {wanted}` or `pyenv install {wanted}`) or name one in "
+            f"{preferred.label} needs {interpreters.spell(preferred.pythons)}: none on the PATH, nor in pyenv's or "
+            f"uv's folder; install it (`uv python install {wanted}` or `pyenv install {wanted}`), or name one in "
             f"{environment.override}"
         )
     flavour = next(each for each in environment.flavours if python.minor in each.pythons)

@@ -78,7 +78,7 @@ def ask(candidate: Path) -> Interpreter | None:
     """Runs ``candidate``. None where it isn't a usable CPython: it fails, hangs, or lacks a module that is needed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     try:
-        answer = subprocess.run(  # noqa: S603 - a path found on this machine, no shell
+        answer = subprocess.run(
             [str(candidate), "-c", _QUESTION],
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -33,7 +33,7 @@ class Steps:
         for attempt in range(1, tries + 1):
             say(f"  {name} …" if attempt == 1 else f"  {name}: failed, trying once more …")
             started = time.monotonic()
-            done = subprocess.run(  # noqa: S603 - commands of this package, no shell
+            done = subprocess.run(
                 list(command),
                 cwd=self._cwd,
                 env=self._variables,

@@ -1,0 +1,39 @@
+"""``python -m scripts.airflow_ui [--port N]``: Airflow on the state in ``RESPAN_HOME``, until Ctrl-C.
+
+``airflow standalone`` with the same variables that the demo starts its Airflow with, so both see the same runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ml.home import home, storage_root
+from scripts.airflow_local import PROJECT, LocalAirflow
+
+DEFAULT_PORT = 8080
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Doesn't return: this process becomes Airflow's, so that signals and exit code are its own."""
+    parser = argparse.ArgumentParser(prog="make airflow", description="Opens Airflow's UI on the state in RESPAN_HOME.")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="of the UI, on this machine only (default: %(default)s)"
+    )
+    chosen = parser.parse_args(arguments)
+    airflow = LocalAirflow(home(), storage=storage_root(), port=chosen.port)
+    variables = dict(airflow.environment)
+    (home() / "airflow").mkdir(parents=True, exist_ok=True)
+    say(f"Airflow's UI: {airflow.url}   state: {home()}   Ctrl-C ends it")
+    os.chdir(PROJECT)
+    os.execve(sys.executable, [sys.executable, "-m", "airflow", "standalone"], variables)
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
