@@ -1,0 +1,95 @@
+"""
+Trains the model on a batch that the released version can't handle.
+
+Starts when the *evaluation* DAG asks for training, or by hand: without a batch it takes the open one. Makes a span of the
+batch, runs the *training* DAG on the newest window of spans, and archives the batch.
+
+The batch is archived as soon as its span is complete and the training has ended, whatever the training's outcome: its
+samples are in the span and will be in the next window too. If the training failed, or its candidate was not good enough
+to be released, this run fails, since the deployed model is still the one that can't handle the data. After mending a
+failed training, clear its failed task there, then `train` here: it finds the same training run again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import Param, task
+from airflow.sdk.exceptions import AirflowFailException
+from respan.assets import needs_training
+from respan.discovery import usable_pipelines
+from respan.failures import told_to_airflow
+from respan.names import dag_id
+from respan.operators.command import MlCommandOperator
+from respan.operators.training import TriggerTrainingOperator
+from respan.pipeline_dag import pipeline_dag
+
+from ml.batches import open_batch
+from ml.home import pipeline_storage
+from ml.settings import Settings
+
+PARAMS = {
+    "batch": Param(
+        None, type=["null", "string"], pattern="^[a-z0-9-]+$", title="Batch", description="Empty: the open batch."
+    ),
+    "reason": Param(
+        "started by hand", type="string", maxLength=300, title="Reason", description="Recorded on run and release."
+    ),
+}
+
+BATCH = "{{ ti.xcom_pull(task_ids='find_batch')['batch'] }}"
+
+
+def retraining(settings: Settings) -> None:
+    name = settings.name
+
+    @task(task_id="find_batch")
+    def find_batch(*, params: Any = None, triggering_asset_events: Any = None) -> dict[str, str]:
+        requests = [event.extra for events in (triggering_asset_events or {}).values() for event in events]
+        if requests:
+            return {"batch": requests[-1]["batch"], "reason": requests[-1]["reason"]}
+        if params["batch"]:
+            return {"batch": params["batch"], "reason": params["reason"]}
+        with told_to_airflow():
+            held = open_batch(pipeline_storage(name))
+        if held is None:
+            raise AirflowFailException(f"no batch of {name} is open: name one, or run the evaluation first")
+        return {"batch": held.batch, "reason": params["reason"]}
+
+    @task(task_id="is_released")
+    def is_released(trained: dict[str, Any]) -> dict[str, Any]:
+        release: dict[str, Any] = trained["release"] or {}
+        if release.get("version") is None:
+            raise AirflowFailException(
+                f"training run {trained['run_id']} released nothing: its candidate was not blessed or not approved"
+            )
+        return release
+
+    span = MlCommandOperator(task_id="prepare_span", arguments=["span", "prepare", name, BATCH])
+    window = MlCommandOperator(task_id="window", arguments=["window", name])
+    train = TriggerTrainingOperator(
+        task_id="train",
+        training_dag_id=dag_id(name, "training"),
+        conf={
+            "window": window.output["window"],
+            "reason": "{{ ti.xcom_pull(task_ids='find_batch')['reason'] }}",
+        },
+        result_task_id="publish",
+    )
+    # A teardown runs if its setup succeeded and everything between them has ended, however.
+    archive = MlCommandOperator(task_id="archive", arguments=["batch", "settle", name, BATCH])
+    archive.as_teardown(setups=span, on_failure_fail_dagrun=True)
+
+    find_batch() >> span >> window >> train >> archive
+    train >> is_released(train.output)
+
+
+for found_settings in usable_pipelines("retraining"):
+    with pipeline_dag(
+        found_settings,
+        "retraining",
+        doc=__doc__,
+        schedule=[needs_training(found_settings.name)],
+        params=PARAMS,
+    ):
+        retraining(found_settings)

@@ -1,0 +1,106 @@
+"""
+Runs the TFX pipeline on a window of spans and releases the model if the Evaluator blessed it.
+
+Starts by hand (with a form), on the schedule in the pipeline's settings, or from the *retraining* DAG. At most one run at
+a time; others queue. Each TFX component is a task: read its log, retry it or clear it alone. What is unchanged comes from
+TFX's cache.
+
+A candidate that wasn't blessed is no failure of the run: `publish` tells the reason, `released` is skipped, and the
+version that serves goes on serving.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Param, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from respan.assets import release
+from respan.discovery import usable_pipelines
+from respan.failures import told_to_airflow
+from respan.operators.command import MlCommandOperator
+from respan.pipeline_dag import pipeline_dag
+from respan.tfx_components import tfx_components
+
+from ml import layout, windows
+from ml.graph import read_graph
+from ml.home import pipeline_storage
+from ml.names import safe_id
+from ml.settings import Settings
+
+PARAMS = {
+    "window": Param(
+        None,
+        type=["null", "array"],
+        items={"type": "integer", "minimum": 1},
+        minItems=1,
+        uniqueItems=True,
+        title="Window",
+        description="Numbers of the spans to train on, such as [1, 2]. Empty: the newest ones, as the settings say.",
+    ),
+    "reason": Param(
+        "started by hand", type="string", maxLength=300, title="Reason", description="Recorded on run and release."
+    ),
+}
+
+
+def training(settings: Settings) -> None:
+    name = settings.name
+    new_release = release(name)
+
+    @task(task_id="window")
+    def choose_window(*, params: Any = None) -> list[int]:
+        with told_to_airflow():
+            storage = pipeline_storage(name)
+            complete = windows.complete_spans(storage)
+        if not complete:
+            raise AirflowFailException(f"{name} has no span yet: it comes from the first batch of samples")
+        chosen: list[int] = params["window"] or windows.newest(complete, settings.data.window_spans)
+        if missing := sorted(set(chosen) - set(complete)):
+            raise AirflowFailException(
+                f"{name} has no span {windows.format(missing)}; it has: {windows.format(complete)}"
+            )
+        return sorted(chosen)
+
+    @task.short_circuit(task_id="is_blessed")
+    def is_blessed(*, run_id: Any = None) -> bool:
+        with told_to_airflow():
+            return any(pipeline_storage(name).list(layout.run(safe_id(run_id), "pushed")))
+
+    @task(task_id="released", outlets=[new_release])
+    def released(
+        published: dict[str, Any], *, params: Any = None, run_id: Any = None, outlet_events: Any = None
+    ) -> None:
+        if published["version"] is None:
+            raise AirflowSkipException(
+                "nothing is released: the Evaluator didn't bless the candidate; its log says why"
+            )
+        outlet_events[new_release].extra = {
+            "version": published["version"],
+            "run_id": run_id,
+            "reason": params["reason"],
+        }
+
+    window: Any = choose_window()
+    components = tfx_components(read_graph(name), window="{{ ti.xcom_pull(task_ids='window') | join(',') }}")
+    publish = MlCommandOperator(
+        task_id="publish",
+        arguments=["release", "publish", name, "--run-id", "{{ run_id }}", "--reason={{ params.reason }}"],
+    )
+    window >> components
+    if settings.training.approval:
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject=f"Release the new version of {name}?",
+            body="Reason of the training: {{ params.reason }}. Spans: {{ ti.xcom_pull(task_ids='window') | join(', ') }}.",
+        )
+        components >> is_blessed() >> approve >> publish
+    else:
+        components >> publish
+    released(publish.output)
+
+
+for found in usable_pipelines("training"):
+    with pipeline_dag(found, "training", doc=__doc__, schedule=found.training.schedule, params=PARAMS):
+        training(found)
