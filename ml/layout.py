@@ -21,6 +21,7 @@ MANIFEST = "manifest.jsonl"
 BATCH = "batch.json"
 VANISHED = "vanished.jsonl"
 PREDICTIONS = "predictions.jsonl"
+PREDICTIONS_RECORD = "predictions.json"
 REPORT_JSON = "evaluation.json"
 REPORT_HTML = "evaluation.html"
 

@@ -1,0 +1,4 @@
+"""Batch prediction: a frozen batch through a released model, one JSON line for each sample.
+
+``served`` calls the model, ``lines`` writes its answers, ``documents`` says what is finished, ``batch`` does the work.
+"""

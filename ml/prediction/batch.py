@@ -1,0 +1,129 @@
+"""Predicts a frozen batch with a released model: reads ahead, calls the model for many samples at once, writes lines.
+
+Nothing is visible before the whole file is: it is written locally and published in one step, and the record beside it
+says which version it is of. A repeat finds both and does nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from ml import layout, releases
+from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
+from ml.errors import ConflictError, DataError, NotFoundError
+from ml.fetching import Fetched, fetch
+from ml.parallel import map_ahead
+from ml.prediction.documents import Predictions, forget_predictions, read_predictions, write_predictions
+from ml.prediction.lines import Answer, Code, Failure, Instance, Line, encode_lines
+from ml.prediction.served import ServedModel
+from ml.records import Batch, BatchState, Refusal
+from ml.settings import Settings
+from ml.storage import Storage
+
+#: Samples in one call of the model, and calls under way: while one computes, the next one's lines are written.
+_LOT = 256
+_LOT_BYTES = 16 << 20
+_CALLS = 2
+
+
+def predict(
+    storage: Storage,
+    settings: Settings,
+    batch_id: str,
+    version: int | None = None,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Predictions:
+    """Writes ``predictions.jsonl`` of the batch with the released ``version`` (default: the one that serves).
+
+    One line for each usable sample, in the manifest's order; a sample that fails is a line with its error, and a
+    refusal of the step "predict". Where the same version's predictions are there already, they are what is returned.
+
+    Raises ``NotFoundError`` where nothing serves yet or the batch or version doesn't exist, ``ConflictError`` for a
+    closed batch, and ``DataError`` where more than ``data.max_refused_share`` failed: the file is there for a person to
+    look at, and a repeat says the same.
+    """
+    batch = read_batch(storage, batch_id)
+    version = _version(storage, settings, version)
+    finished = read_predictions(storage, batch.id)
+    if finished is None or finished.version != version:
+        if batch.state is not BatchState.OPEN:
+            raise ConflictError(f"batch {batch.id} is {batch.state.value}, it can't be predicted: freeze another batch")
+        if not batch.samples:
+            raise DataError(
+                f"batch {batch.id} has no usable sample: all {batch.refused} were refused when it was frozen"
+            )
+        finished = _predict(storage, settings, batch, version, advance)
+    check_refused_share(settings, finished.failed, finished.predicted + finished.failed)
+    return finished
+
+
+def _version(storage: Storage, settings: Settings, version: int | None) -> int:
+    if version is not None:
+        return releases.read_release(storage, version).version
+    serving = releases.serving(storage)
+    if serving is None:
+        raise NotFoundError(
+            f"{settings.name} has no release yet: make a span, then run `python -m ml train {settings.name}` and "
+            f"`python -m ml release publish {settings.name}`"
+        )
+    return serving.version
+
+
+def _predict(
+    storage: Storage, settings: Settings, batch: Batch, version: int, advance: Callable[[int], None]
+) -> Predictions:
+    model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
+    usable = (entry for entry in read_manifest(storage, batch.id) if entry.refused is None)
+    answered = map_ahead(
+        lambda lot: _answer(model, lot), _lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1
+    )
+    predicted = failed = 0
+    with tempfile.TemporaryDirectory(prefix="respan-predict-") as folder:
+        local, refused = Path(folder) / "predictions", Path(folder) / "refused"
+        with local.open("wb") as stream, refused.open("wb") as refusals:
+            for encoded, failures, count in answered:
+                stream.write(encoded)
+                for failure in failures:
+                    refusals.write(failure.model_dump_json().encode() + b"\n")
+                failed += len(failures)
+                predicted += count - len(failures)
+                advance(count)
+        with refused.open("rb") as lines:
+            write_refusals(storage, batch.id, "predict", (Refusal.model_validate_json(line) for line in lines))
+        forget_predictions(storage, batch.id)
+        storage.upload(local, layout.batch(batch.id, layout.PREDICTIONS))
+    predictions = Predictions(version=version, predicted=predicted, failed=failed)
+    write_predictions(storage, batch.id, predictions)
+    return predictions
+
+
+def _lots(groups: Iterable[list[Fetched]]) -> Iterator[list[Fetched]]:
+    lot: list[Fetched] = []
+    size = 0
+    for group in groups:
+        lot += group
+        size += sum(len(sample.data) for sample in group)
+        if len(lot) >= _LOT or size >= _LOT_BYTES:
+            yield lot
+            lot, size = [], 0
+    if lot:
+        yield lot
+
+
+def _answer(model: ServedModel, lot: list[Fetched]) -> tuple[bytes, list[Refusal], int]:
+    answers = iter(model.predict([sample.data for sample in lot if sample.missing is None]))
+    lines, refusals = [], []
+    for sample in lot:
+        entry = sample.entry
+        instance = Instance(entry.index, entry.object, entry.generation)
+        answer = next(answers) if sample.missing is None else sample.missing
+        if isinstance(answer, Answer):
+            lines.append(Line(instance, prediction=answer))
+        else:
+            code = Code.INVALID_ARGUMENT if sample.missing is None else Code.NOT_FOUND
+            lines.append(Line(instance, error=Failure(code, answer)))
+            refusals.append(Refusal(index=entry.index, object=entry.object, generation=entry.generation, reason=answer))
+    return encode_lines(lines), refusals, len(lot)

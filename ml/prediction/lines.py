@@ -1,0 +1,52 @@
+"""The lines of a predictions file, in the schema of Vertex AI's batch prediction:
+https://cloud.google.com/vertex-ai/docs/predictions/get-batch-predictions"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import msgspec
+
+
+class Code(IntEnum):
+    """Why a prediction failed: https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto"""
+
+    INVALID_ARGUMENT = 3
+    NOT_FOUND = 5
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """Which sample: ``key`` is its index in the manifest."""
+
+    key: int
+    object: str
+    generation: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the model says; ``probabilities`` in the order of the release's classes, to seven decimals."""
+
+    label: str
+    probabilities: list[float]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    code: int
+    message: str
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One sample's line: it has either a prediction or an error."""
+
+    instance: Instance
+    prediction: Answer | None = None
+    error: Failure | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode_lines(lines: Sequence[Line]) -> bytes:
+    """The lines as JSON Lines, each with its line break."""
+    return _ENCODER.encode_lines(lines)
