@@ -54,7 +54,7 @@ def status(as_json: bool) -> None:
         f"process {pid}: importing"
         if hello is None
         else f"process {pid}: ready for {time.time() - hello.since:.0f} s "
-        f"(imports took {hello.preload_seconds:.1f} s), {hello.commands} connections, {hello.running} running"
+        f"(imports took {hello.preload_seconds:.1f} s), {hello.commands} commands, {hello.running} connections now"
         for pid, hello in found.items()
     ]
     document = {

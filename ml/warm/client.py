@@ -219,7 +219,7 @@ def _launch(python: Path, environment: Mapping[str, str], address: Address) -> N
     # The process started here forks the warm process when its socket listens, and exits: no zombie, nothing to poll.
     command = [str(python.absolute()), "-m", "ml", "warm", "serve", "--detach"]
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(
             command,
             cwd=PROJECT,
             env=dict(environment),

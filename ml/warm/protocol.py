@@ -29,7 +29,8 @@ _LONGEST_MESSAGE = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The warm process is ready. Times are in seconds; ``running`` counts its commands under way."""
+    """The warm process is ready. Times are in seconds; ``commands`` counts those that have ended,
+    ``running`` the connections, this one not among them."""
 
     pid: int
     since: float

@@ -75,7 +75,8 @@ class Server:
             while True:
                 selector.select(min(_LOOK_SECONDS, idle_seconds))
                 stop = signals_received(signals) & {signal.SIGTERM, signal.SIGINT}
-                if self._accept(since, seconds, log) or self._reap():
+                self._accept(since, seconds, log)
+                if self._reap():
                     used = time.monotonic()
                 if stop:
                     reason = "stopped"
@@ -87,7 +88,10 @@ class Server:
                     continue
                 break
             selector.unregister(self._listener)
-            self._leave(lambda: self._accept(since, seconds, log))
+            self._leave()
+            self._accept(since, seconds, log)  # who connected before the socket vanished is still served
+            self._listener.close()
+            self._lock.close()
             log(f"{reason}: takes no more commands, {len(self._children)} under way")
             while self._children:
                 selector.select()
@@ -95,15 +99,13 @@ class Server:
                 self._reap()
         log(f"ends after {self._commands} commands")
 
-    def _accept(self, since: float, seconds: float, log: Callable[[str], None]) -> bool:
-        """Forks a session for each client that waits; whether there was one."""
-        accepted = False
+    def _accept(self, since: float, seconds: float, log: Callable[[str], None]) -> None:
+        """Forks a session for each client that waits."""
         while True:
             try:
                 client, _ = self._listener.accept()
             except BlockingIOError:
-                return accepted
-            accepted = True
+                return
             with client:
                 hello = Hello(os.getpid(), since, seconds, self._commands, len(self._children))
                 try:
@@ -114,10 +116,10 @@ class Server:
                 if not child:
                     self._be_session(client, hello, log)
                 self._children.add(child)
-                self._commands += 1
 
     def _be_session(self, client: socket.socket, hello: Hello, log: Callable[[str], None]) -> None:
         """In the forked child; never returns."""
+        ran = False
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
@@ -128,21 +130,22 @@ class Server:
             self._lock.close()
             client.setblocking(True)
             preloaded = {k: v for k, v in os.environ.items() if self._environment.get(k) != v}
-            if line := serve_client(client, hello, self._alive, preloaded):
-                log(line)
+            ran = serve_client(client, hello, self._alive, preloaded, log)
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(0)
+            os._exit(0 if ran else 1)
 
     def _reap(self) -> bool:
-        """Takes leave of the children that have ended; whether there was one."""
-        reaped = False
+        """Takes leave of the sessions that have ended; whether one of them ran a command (rather than asked for the
+        status)."""
+        ran = 0
         with contextlib.suppress(ChildProcessError):
-            while pid := os.waitpid(-1, os.WNOHANG)[0]:
-                self._children.discard(pid)
-                reaped = True
-        return reaped
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._children.discard(ended[0])
+                ran += ended[1] == 0
+        self._commands += ran
+        return ran > 0
 
     def _found(self) -> bool:
         """Whether clients still look for a warm process at this address, and find this one there."""
@@ -151,14 +154,11 @@ class Server:
             return here.name == self._address.name and os.path.samestat(here.socket_file.stat(), self._place)
         return False
 
-    def _leave(self, serve_the_last: Callable[[], bool]) -> None:
-        """Stops listening, so that nobody connects in vain: what is queued when the socket vanishes is still served."""
+    def _leave(self) -> None:
+        """Removes the socket, if it is still this process's own."""
         with contextlib.suppress(OSError):
             if os.path.samestat(self._address.socket_file.stat(), self._place):
                 self._address.socket_file.unlink()
-        serve_the_last()
-        self._listener.close()
-        self._lock.close()
 
 
 def _hold(address: Address) -> BinaryIO:

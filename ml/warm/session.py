@@ -11,35 +11,43 @@ import os
 import selectors
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ml.warm.lineage import wake_on_signals
 from ml.warm.protocol import Exited, Hello, Refused, Request, Started, peer_user, receive, send
 from ml.warm.worker import become
 
 
-def serve_client(client: socket.socket, hello: Hello, server_alive: int, preloaded: Mapping[str, str]) -> str | None:
-    """Greets the client, runs its command if it has one, and tells it the exit code; one line for the log.
+def serve_client(
+    client: socket.socket,
+    hello: Hello,
+    server_alive: int,
+    preloaded: Mapping[str, str],
+    log: Callable[[str], None],
+) -> bool:
+    """Greets the client, runs its command if it has one, and tells it the exit code; whether a command was run.
 
     ``server_alive`` is a pipe's end that reaches its end of file when the server dies. A client that goes away
     is no error.
     """
     if peer_user(client) != os.geteuid():
-        return "refused a client of another user"
+        log("refused a client of another user")
+        return False
     files: list[int] = []
     try:
         send(client, hello)
         request, files = receive(client)
         if not isinstance(request, Request) or len(files) != 2:
-            return f"refused a client that asks for {type(request).__name__} with {len(files)} files"
+            log(f"refused a client that asks for {type(request).__name__} with {len(files)} files")
+            return False
         try:
             os.chdir(request.cwd)
         except OSError as error:
             send(client, Refused(f"can't work in {request.cwd}: {error.strerror}"))
-            return None
+            return False
         send(client, Started())
     except (OSError, EOFError):
-        return None
+        return False
     name = " ".join(request.argv)
     with wake_on_signals(signal.SIGCHLD) as children:
         session = os.getpid()
@@ -55,7 +63,8 @@ def serve_client(client: socket.socket, hello: Hello, server_alive: int, preload
         code = _end(worker)
     with contextlib.suppress(OSError):
         send(client, Exited(code))
-    return f"{name}: exit code {code}{why}"
+    log(f"{name}: exit code {code}{why}")
+    return True
 
 
 def _wait(worker: int, client: socket.socket, server_alive: int, children: socket.socket) -> str:
