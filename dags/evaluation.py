@@ -36,11 +36,11 @@ def evaluation(settings: Settings) -> None:
     wanted = needs_training(name)
 
     @task.branch(task_id="is_released")
-    def is_released(frozen: dict[str, Any]) -> str:
+    def is_released(frozen: Any) -> str:
         return "predict" if frozen["released"] is not None else "request_training"
 
     @task.branch(task_id="judge")
-    def judge(evaluated: dict[str, Any]) -> str:
+    def judge(evaluated: Any) -> str:
         verdict = Verdict(evaluated["verdict"])
         if verdict.needs_training:
             return "request_training"
@@ -86,7 +86,8 @@ def evaluation(settings: Settings) -> None:
 
 def _reason(evaluated: dict[str, Any]) -> str:
     low, high = evaluated["interval"]
-    return f"{evaluated['verdict']}: metric {evaluated['metric']:.3f} ({low:.3f} to {high:.3f}), batch {evaluated['batch']}"
+    figure = f"metric {evaluated['metric']:.3f} ({low:.3f} to {high:.3f})"
+    return f"{evaluated['verdict']}: {figure} on batch {evaluated['batch']}"
 
 
 for found in usable_pipelines("evaluation"):

@@ -1,8 +1,8 @@
 """
 Trains the model on a batch that the released version can't handle.
 
-Starts when the *evaluation* DAG asks for training, or by hand: without a batch it takes the open one. Makes a span of the
-batch, runs the *training* DAG on the newest window of spans, and archives the batch.
+Starts when the *evaluation* DAG asks for training, or by hand: without a batch it takes the open one. Makes a span of
+the batch, runs the *training* DAG on the newest window of spans, and archives the batch.
 
 The batch is archived as soon as its span is complete and the training has ended, whatever the training's outcome: its
 samples are in the span and will be in the next window too. If the training failed, or its candidate was not good enough
@@ -22,6 +22,7 @@ from respan.failures import told_to_airflow
 from respan.names import dag_id
 from respan.operators.command import MlCommandOperator
 from respan.operators.training import TriggerTrainingOperator
+from respan.params import REASON
 from respan.pipeline_dag import pipeline_dag
 
 from ml.batches import open_batch
@@ -32,9 +33,7 @@ PARAMS = {
     "batch": Param(
         None, type=["null", "string"], pattern="^[a-z0-9-]+$", title="Batch", description="Empty: the open batch."
     ),
-    "reason": Param(
-        "started by hand", type="string", maxLength=300, title="Reason", description="Recorded on run and release."
-    ),
+    "reason": REASON,
 }
 
 BATCH = "{{ ti.xcom_pull(task_ids='find_batch')['batch'] }}"
@@ -57,7 +56,7 @@ def retraining(settings: Settings) -> None:
         return {"batch": held.batch, "reason": params["reason"]}
 
     @task(task_id="is_released")
-    def is_released(trained: dict[str, Any]) -> dict[str, Any]:
+    def is_released(trained: Any) -> dict[str, Any]:
         release: dict[str, Any] = trained["release"] or {}
         if release.get("version") is None:
             raise AirflowFailException(
@@ -66,7 +65,7 @@ def retraining(settings: Settings) -> None:
         return release
 
     span = MlCommandOperator(task_id="prepare_span", arguments=["span", "prepare", name, BATCH])
-    window = MlCommandOperator(task_id="window", arguments=["window", name])
+    window: Any = MlCommandOperator(task_id="window", arguments=["window", name])
     train = TriggerTrainingOperator(
         task_id="train",
         training_dag_id=dag_id(name, "training"),

@@ -1,32 +1,35 @@
 """
 Runs the TFX pipeline on a window of spans and releases the model if the Evaluator blessed it.
 
-Starts by hand (with a form), on the schedule in the pipeline's settings, or from the *retraining* DAG. At most one run at
-a time; others queue. Each TFX component is a task: read its log, retry it or clear it alone. What is unchanged comes from
-TFX's cache.
+Starts by hand (with a form), on the schedule in the pipeline's settings, or from the *retraining* DAG. At most one run
+at a time; others queue. Each TFX component is a task: read its log, retry it or clear it alone. What is unchanged comes
+from TFX's cache.
 
-A candidate that wasn't blessed is no failure of the run: `publish` tells the reason, `released` is skipped, and the
-version that serves goes on serving.
+A candidate that wasn't blessed is no failure of the run: `released` is skipped and tells so, and the version that
+serves goes on serving.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 from respan.assets import release
 from respan.discovery import usable_pipelines
 from respan.failures import told_to_airflow
 from respan.operators.command import MlCommandOperator
+from respan.params import REASON
 from respan.pipeline_dag import pipeline_dag
 from respan.tfx_components import tfx_components
 
-from ml import layout, windows
+from ml import layout
 from ml.graph import read_graph
 from ml.home import pipeline_storage
 from ml.names import safe_id
+from ml.runs import start_run
 from ml.settings import Settings
 
 PARAMS = {
@@ -39,9 +42,14 @@ PARAMS = {
         title="Window",
         description="Numbers of the spans to train on, such as [1, 2]. Empty: the newest ones, as the settings say.",
     ),
-    "reason": Param(
-        "started by hand", type="string", maxLength=300, title="Reason", description="Recorded on run and release."
+    "settings": Param(
+        {},
+        type="object",
+        additionalProperties={"type": ["string", "number", "boolean", "null"]},
+        title="Settings",
+        description='Other values for this run only, such as {"training.epochs": 3}.',
     ),
+    "reason": REASON,
 }
 
 
@@ -49,19 +57,15 @@ def training(settings: Settings) -> None:
     name = settings.name
     new_release = release(name)
 
-    @task(task_id="window")
-    def choose_window(*, params: Any = None) -> list[int]:
+    @task(task_id="start_run")
+    def start(*, params: Any = None, run_id: Any = None) -> dict[str, Any]:
+        overrides = {
+            key: value if isinstance(value, str) else json.dumps(value) for key, value in params["settings"].items()
+        }
+        window = sorted(params["window"]) if params["window"] else None
         with told_to_airflow():
-            storage = pipeline_storage(name)
-            complete = windows.complete_spans(storage)
-        if not complete:
-            raise AirflowFailException(f"{name} has no span yet: it comes from the first batch of samples")
-        chosen: list[int] = params["window"] or windows.newest(complete, settings.data.window_spans)
-        if missing := sorted(set(chosen) - set(complete)):
-            raise AirflowFailException(
-                f"{name} has no span {windows.format(missing)}; it has: {windows.format(complete)}"
-            )
-        return sorted(chosen)
+            run = start_run(name, pipeline_storage(name), run_id, window, overrides)
+        return {"run": run.run, "window": run.window}
 
     @task.short_circuit(task_id="is_blessed")
     def is_blessed(*, run_id: Any = None) -> bool:
@@ -69,9 +73,7 @@ def training(settings: Settings) -> None:
             return any(pipeline_storage(name).list(layout.run(safe_id(run_id), "pushed")))
 
     @task(task_id="released", outlets=[new_release])
-    def released(
-        published: dict[str, Any], *, params: Any = None, run_id: Any = None, outlet_events: Any = None
-    ) -> None:
+    def released(published: Any, *, params: Any = None, run_id: Any = None, outlet_events: Any = None) -> None:
         if published["version"] is None:
             raise AirflowSkipException(
                 "nothing is released: the Evaluator didn't bless the candidate; its log says why"
@@ -82,18 +84,18 @@ def training(settings: Settings) -> None:
             "reason": params["reason"],
         }
 
-    window: Any = choose_window()
-    components = tfx_components(read_graph(name), window="{{ ti.xcom_pull(task_ids='window') | join(',') }}")
+    components = tfx_components(read_graph(name))
     publish = MlCommandOperator(
         task_id="publish",
         arguments=["release", "publish", name, "--run-id", "{{ run_id }}", "--reason={{ params.reason }}"],
     )
-    window >> components
+    start() >> components
     if settings.training.approval:
         approve = ApprovalOperator(
             task_id="approve",
             subject=f"Release the new version of {name}?",
-            body="Reason of the training: {{ params.reason }}. Spans: {{ ti.xcom_pull(task_ids='window') | join(', ') }}.",
+            body="Why it was trained: {{ params.reason }}. Spans: "
+            "{{ ti.xcom_pull(task_ids='start_run')['window'] | join(', ') }}.",
         )
         components >> is_blessed() >> approve >> publish
     else:

@@ -58,8 +58,7 @@ class AirflowApi:
         """A bearer token of the admin, asked for once."""
         if self._token is None:
             login = {"username": "admin", "password": self.password}
-            self._token = self._send("POST", "/auth/token", login, {})["access_token"]
-        assert self._token is not None
+            self._token = str(self._send("POST", "/auth/token", login, {})["access_token"])
         return self._token
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:

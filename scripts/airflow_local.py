@@ -215,7 +215,8 @@ class LocalAirflow:
         return {task["task_id"]: task["state"] for task in self.task_instances(dag_id, run_id)}
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The run's task instances as the REST API tells them (``task_id``, ``state``, ``start_date``, ``try_number``…)."""
+        """The run's task instances as the REST API tells them (``task_id``, ``state``, ``start_date``,
+        ``try_number``…)."""
         found: list[dict[str, Any]] = self.api.get(f"{_run(dag_id, run_id)}/taskInstances?limit=100")["task_instances"]
         return found
 
@@ -267,7 +268,8 @@ class LocalAirflow:
         return self.run_state(dag_id, run_id)
 
     def wait_for_run(self, dag_id: str, *, other_than: tuple[str, ...] = (), timeout: float) -> str:
-        """Waits until the DAG has a run that isn't one of ``other_than``, and returns its id (the oldest such run's)."""
+        """Waits until the DAG has a run that isn't one of ``other_than``, and returns its id (the oldest such
+        run's)."""
         found: list[str] = []
 
         def appeared() -> bool:

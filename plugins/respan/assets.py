@@ -1,7 +1,7 @@
 """The assets whose events connect a pipeline's DAGs, and other people's DAGs to them.
 
-Their URIs begin with ``x-``: for any other scheme Airflow looks for a provider that knows it, and imports Google's on the
-way, a second at each parse.
+Their URIs begin with ``x-``: for any other scheme Airflow looks for a provider that knows it, and imports Google's on
+the way, a second at each parse.
 """
 
 from __future__ import annotations
@@ -18,5 +18,6 @@ def needs_training(pipeline: str) -> Asset:
 
 
 def release(pipeline: str) -> Asset:
-    """An event says that a new version of the pipeline's model serves. Its extra: ``version``, ``run_id``, ``reason``."""
+    """An event says that a new version of the pipeline's model serves. Its extra: ``version``, ``run_id``,
+    ``reason``."""
     return Asset(name=f"{pipeline}.release", uri=f"x-respan://{pipeline}/release", group="respan")

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from ml.errors import ERRORS_BY_EXIT_CODE, RespanError
 
-#: ``default_args`` of every DAG. What a retry can mend (storage, a component, a killed process) is tried again after 10,
-#: 20 and 40 seconds; settings and data never are, since :class:`AirflowFailException` ends a task at once.
+#: ``default_args`` of every DAG. What a retry can mend (storage, a component, a killed process) is tried again after
+#: 10, 20 and 40 seconds; settings and data never are, since :class:`AirflowFailException` ends a task at once.
 RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(seconds=10),
@@ -23,7 +23,8 @@ RETRIES: dict[str, Any] = {
 
 
 def failure(exit_code: int, message: str) -> AirflowException:
-    """The exception for a command that ended with ``exit_code`` (see ``ml.errors``; negative: killed by that signal)."""
+    """The exception for a command that ended with ``exit_code`` (see ``ml.errors``; negative: killed by that
+    signal)."""
     if exit_code < 0:
         return AirflowException(f"killed by {_signal_name(-exit_code)}: {message}")
     kind = ERRORS_BY_EXIT_CODE.get(exit_code)

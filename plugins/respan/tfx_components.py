@@ -8,17 +8,14 @@ from ml.graph import Graph
 from respan.operators.tfx_node import TfxNodeOperator
 
 
-def tfx_components(graph: Graph, *, window: str, group_id: str = "components") -> TaskGroup:
-    """A task group with one task for each component of ``graph`` and the graph's own edges.
+def tfx_components(graph: Graph, *, group_id: str = "components") -> TaskGroup:
+    """A task group with one task for each component of ``graph``, and the graph's own edges.
 
-    To be called within a ``DAG``. ``window`` is the spans that the run reads, ``1,2`` or a template of that. (Another
-    task's output would draw an edge from that task to each component.)
+    To be called within a ``DAG``. The training run, named after the DAG run, has to be started before (``ml.runs``).
     """
     with TaskGroup(group_id=group_id, tooltip=f"The TFX pipeline {graph.pipeline}") as group:
         tasks = {
-            node.id: TfxNodeOperator(
-                task_id=node.id, pipeline=graph.pipeline, node=node.id, component=node.type, window=window
-            )
+            node.id: TfxNodeOperator(task_id=node.id, pipeline=graph.pipeline, node=node.id, component=node.type)
             for node in graph.nodes
         }
         for node in graph.nodes:

@@ -19,8 +19,8 @@ _PR_SET_PDEATHSIG = 1
 class ColdCommand:
     """``python -m ml *argv``, with the interface of :class:`ml.warm.client.WarmCommand`.
 
-    It leads a process group of its own, so that :meth:`kill` reaches all that it started, and it dies with this process,
-    also when this one is killed with ``kill -9``.
+    It leads a process group of its own, so that :meth:`kill` reaches all that it started, and it dies with this
+    process, also when this one is killed with ``kill -9``.
     """
 
     def __init__(

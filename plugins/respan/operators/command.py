@@ -20,11 +20,12 @@ _ERROR = "error: "
 class MlCommandOperator(BaseOperator):
     """Runs ``python -m ml *arguments --json`` in TFX's environment and returns its JSON document.
 
-    What the command writes to standard error is the task's log. A command that fails fails the task with its own one-line
-    error; whether it is retried follows from its exit code (:mod:`respan.failures`). A retry is safe, since every command
-    finds its own finished work. Killing the task kills the command and all that it started.
+    What the command writes to standard error is the task's log. A command that fails fails the task with its own
+    one-line error; whether it is retried follows from its exit code (:mod:`respan.failures`). A retry is safe, since
+    every command finds its own finished work. Killing the task kills the command and all that it started.
 
-    :param arguments: the command and its arguments, templated; outputs of other tasks may be among them. A number becomes
+    :param arguments: the command and its arguments, templated; outputs of other tasks may be among them. A number
+    becomes
         its text, a list of numbers a window (``1,2``).
     """
 

@@ -11,24 +11,22 @@ from respan.operators.command import MlCommandOperator
 class TfxNodeOperator(MlCommandOperator):
     """Runs one node of a pipeline's compiled graph through TFX's own launcher: driver, cache, executor, publisher.
 
-    A retry or a cleared task runs the node again in the same TFX run, and takes from TFX's cache what is unchanged.
+    What the run reads was fixed when it started (``ml.runs``). A retry or a cleared task runs the node again in the
+    same TFX run, and takes from TFX's cache what is unchanged.
 
     :param pipeline: the pipeline's name.
     :param node: the node's id in ``graph.json``.
-    :param component: its type, shown in the UI as the task's type.
-    :param window: the spans that the run reads, such as ``1,2`` (templated), or their numbers.
-    :param run_id: Airflow's run id, from which the TFX run's name is made (templated).
+    :param component: its type, whose last part the UI shows as the task's type.
+    :param run_id: the training run (templated).
     """
 
     template_fields: Sequence[str] = (*MlCommandOperator.template_fields, "node")
     ui_color = "#fdebd3"
 
     def __init__(
-        self, *, pipeline: str, node: str, component: str, window: Any, run_id: str = "{{ run_id }}", **kwargs: Any
+        self, *, pipeline: str, node: str, component: str, run_id: str = "{{ run_id }}", **kwargs: Any
     ) -> None:
-        super().__init__(
-            arguments=["run-node", pipeline, "--node", node, "--run-id", run_id, "--window", window], **kwargs
-        )
+        super().__init__(arguments=["run-node", pipeline, "--node", node, "--run-id", run_id], **kwargs)
         self.node = node
         self.component = component
 

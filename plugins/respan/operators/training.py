@@ -18,8 +18,8 @@ _POLL_SECONDS = 5
 class TriggerTrainingOperator(BaseOperator):
     """Starts a run of ``training_dag_id`` and waits for its end in the triggerer.
 
-    The training run's id is made from this run's, so a retry, or a cleared task, finds the run that it started and waits
-    for that one: never a second run. To try a failed training again, clear the failed task there, then this one.
+    The training run's id is made from this run's, so a retry, or a cleared task, finds the run that it started and
+    waits for that one: never a second run. To try a failed training again, clear the failed task there, then this one.
     Returns ``{"run_id", "release"}``: what the training's ``publish`` task returned, None where it did not run.
 
     :param training_dag_id: the DAG to run.

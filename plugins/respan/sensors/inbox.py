@@ -17,8 +17,8 @@ from respan.triggers.inbox import InboxTrigger
 class InboxSensor(BaseOperator):
     """Waits until the inbox of ``pipeline`` holds enough for an evaluation and no batch is open.
 
-    Looks once, then waits in the triggerer and holds no worker. It waits as long as it takes: how long samples stay away
-    is nothing that a timeout knows. Returns the number of samples, counted no further than needed.
+    Looks once, then waits in the triggerer and holds no worker. It waits as long as it takes: how long samples stay
+    away is nothing that a timeout knows. Returns the number of samples, counted no further than needed.
     """
 
     template_fields: Sequence[str] = ("pipeline",)

@@ -16,14 +16,14 @@ from respan.inbox import InboxState, look
 class InboxTrigger(BaseEventTrigger):
     """Fires each time the inbox of ``pipeline`` becomes ready: enough samples, and no open batch.
 
-    For the sensor, which takes the first event, and for an ``AssetWatcher``, which takes them all. The settings are read
-    again at each look, so a change of ``evaluation.min_samples`` or ``poll_seconds`` counts for who waits already.
+    For the sensor, which takes the first event, and for an ``AssetWatcher``, which takes them all. The settings are
+    read again at each look, so a change of ``evaluation.min_samples`` or ``poll_seconds`` counts for who waits already.
     Storage is read in a thread; the triggerer's loop never waits for it. An error is logged and the next look tries
     again: an outage, or a settings file half edited, must not end the waiting.
     """
 
     def __init__(self, pipeline: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.pipeline = pipeline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -44,10 +44,14 @@ class InboxTrigger(BaseEventTrigger):
                 self.log.info("%s", message)
                 told = message
             if ready and not was_ready:
-                yield TriggerEvent({"pipeline": self.pipeline, "samples": state.samples})
+                yield _event(self.pipeline, state.samples)
             was_ready = ready
             await asyncio.sleep(poll_seconds)
 
     def _look(self) -> tuple[Settings, InboxState]:
         settings = load_settings(self.pipeline)
         return settings, look(settings)
+
+
+def _event(pipeline: str, samples: int) -> TriggerEvent:
+    return TriggerEvent({"pipeline": pipeline, "samples": samples})  # type: ignore[no-untyped-call]
