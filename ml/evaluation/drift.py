@@ -11,6 +11,7 @@ import pandas as pd
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
+from ml.errors import DataError
 from ml.evaluation.records import Drift, DriftDistance
 
 Column = npt.NDArray[np.float32]
@@ -23,10 +24,11 @@ _COUNT = "count"
 def label_drift(feature: str, reference: Mapping[str, int], batch: Mapping[str, int], limit: float | None) -> Drift:
     """L-infinity distance of two distributions of labels, each given as counts; a label that one lacks counts as 0.
 
-    Raises ``ValueError`` where one has no counts at all.
+    Raises ``DataError`` where one has no counts at all.
     """
     if not sum(reference.values()) or not sum(batch.values()):
-        raise ValueError(f"no {feature} to compare")
+        side = "batch" if sum(reference.values()) else "training window"
+        raise DataError(f"there are no {feature} of the {side} to measure drift of")
     schema = schema_pb2.Schema()
     column = schema.feature.add(name=feature, type=schema_pb2.BYTES)
     column.drift_comparator.infinity_norm.threshold = _MEASURE_ALWAYS

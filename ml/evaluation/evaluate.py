@@ -7,6 +7,7 @@ import hashlib
 from pydantic import ValidationError
 
 from ml import layout
+from ml.batches import read_batch
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.drift import label_drift, numeric_drift
 from ml.evaluation.images import batch_statistics, thumbnails
@@ -16,17 +17,11 @@ from ml.evaluation.reference import Distributions, read_reference
 from ml.evaluation.report import render
 from ml.evaluation.scores import score
 from ml.evaluation.verdict import Rules, accuracy, decide
-from ml.records import Record, ReleaseRecord, now
+from ml.prediction.documents import Predictions, read_predictions
+from ml.records import now
+from ml.releases import read_release
 from ml.settings import EvaluationSettings, Settings
 from ml.storage import Storage
-
-
-class PredictionsSummary(Record):
-    """``batches/<id>/predictions.json``: which release predicted the batch, and with how many failures."""
-
-    version: int
-    predicted: int
-    failed: int
 
 
 def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationReport:
@@ -36,20 +31,21 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     returns the finished report; with other ones it replaces it. Raises ``NotFoundError`` for a batch without
     predictions or a release without its records, ``DataError`` for predictions that don't fit the batch.
     """
-    summary = _read_summary(storage, batch)
-    inputs = _inputs(storage, settings, batch, summary.version)
+    read_batch(storage, batch)
+    predictions = _predictions(storage, batch)
+    inputs = _inputs(storage, settings, batch, predictions.version)
     finished = _finished(storage, batch, inputs)
     if finished is not None:
         return finished
 
-    release = ReleaseRecord.from_json(storage.read(layout.release(summary.version)))
+    release = read_release(storage, predictions.version)
     rules, pixels = settings.evaluation, settings.data.max_sample_pixels
     outcomes = read_outcomes(storage, batch, release.classes)
     scores = score(outcomes, rules.confidence, rules.human_level)
-    if (scores.counts.evaluated, scores.counts.failed) != (summary.predicted, summary.failed):
+    if (scores.counts.evaluated, scores.counts.failed) != (predictions.predicted, predictions.failed):
         raise DataError(
             f"batch {batch} has {scores.counts.evaluated:,} predictions and {scores.counts.failed:,} failures, but its "
-            f"summary tells {summary.predicted:,} and {summary.failed:,}: run `predict` again"
+            f"record tells {predictions.predicted:,} and {predictions.failed:,}: run `predict` again"
         )
     reference = read_reference(storage, release)
     found = Distributions(
@@ -85,24 +81,28 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
 
 
 def measure_drift(reference: Distributions, found: Distributions, rules: EvaluationSettings) -> list[Drift]:
-    """Every drift that can be measured: labels, predictions, and each image statistic that both sides have."""
+    """Every drift that can be measured: labels, predictions, and each image statistic that both sides have.
+
+    Raises ``DataError`` where there is a limit and nothing to measure: silence would pass for "no drift".
+    """
+    images = numeric_drift(reference.statistics, found.statistics, rules.max_image_drift)
+    if rules.max_image_drift is not None and not images:
+        raise DataError("evaluation.max_image_drift is set, but no image of the batch or its window could be measured")
     return [
         label_drift("labels", reference.labels, found.labels, rules.max_label_drift),
         label_drift("predictions", reference.predicted, found.predicted, rules.max_prediction_drift),
-        *numeric_drift(reference.statistics, found.statistics, rules.max_image_drift),
+        *images,
     ]
 
 
-def _read_summary(storage: Storage, batch: str) -> PredictionsSummary:
-    name = layout.batch(batch, "predictions.json")
+def _predictions(storage: Storage, batch: str) -> Predictions:
     try:
-        return PredictionsSummary.from_json(storage.read(name))
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"batch {batch} has no finished predictions in {storage.root}: run `predict` first"
-        ) from error
+        predictions = read_predictions(storage, batch)
     except ValidationError as error:
-        raise DataError(f"{storage.uri(name)} does not tell which release predicted: run `predict` again") from error
+        raise DataError(f"the record of the predictions of batch {batch} is damaged: run `predict` again") from error
+    if predictions is None:
+        raise NotFoundError(f"batch {batch} has no finished predictions in {storage.root}: run `predict` first")
+    return predictions
 
 
 def _inputs(storage: Storage, settings: Settings, batch: str, version: int) -> str:

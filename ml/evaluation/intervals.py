@@ -15,8 +15,8 @@ def wilson(successes: int, trials: int, confidence: float) -> Interval:
     It always contains ``successes / trials``; no trials at all give 0 to 1.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
-    American Statistical Association 22 (1927), 209-212; recommended by Brown, Cai and DasGupta, "Interval estimation for a
-    binomial proportion", Statistical Science 16 (2001), 101-133, equation (4).
+    American Statistical Association 22 (1927), 209-212; recommended by Brown, Cai and DasGupta, "Interval estimation
+    for a binomial proportion", Statistical Science 16 (2001), 101-133, equation (4).
 
     Raises ``ValueError`` unless 0 ≤ successes ≤ trials and 0 < confidence < 1.
     """

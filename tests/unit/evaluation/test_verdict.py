@@ -1,0 +1,159 @@
+"""The rules of the verdict, their boundaries and their precedence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.evaluation.records import Counts, Drift, DriftDistance
+from ml.evaluation.verdict import Decision, Rules, accuracy, decide
+from ml.records import Verdict
+
+RULES = Rules(threshold=0.9, confidence=0.95, min_evaluated=100, max_failed_share=0.2)
+
+
+def counted(correct: int, evaluated: int, *, failed: int = 0, unseen: int = 0) -> Counts:
+    return Counts(
+        samples=evaluated + failed, evaluated=evaluated, correct=correct, failed=failed, unseen=unseen, refused=0
+    )
+
+
+def drifted(value: float, limit: float | None = 0.3, feature: str = "labels") -> Drift:
+    return Drift(feature=feature, distance=DriftDistance.L_INFINITY, value=value, limit=limit)
+
+
+def judge(counts: Counts, *drift: Drift, rules: Rules = RULES) -> Decision:
+    return decide(counts, accuracy(counts, rules), drift, rules)
+
+
+def test_an_accuracy_above_the_threshold_passes():
+    assert judge(counted(95, 100)).verdict is Verdict.PASS
+
+
+def test_an_accuracy_equal_to_the_threshold_passes():
+    assert judge(counted(90, 100)).verdict is Verdict.PASS
+
+
+def test_one_mistake_more_is_degraded():
+    decision = judge(counted(89, 100))
+    assert decision.verdict is Verdict.DEGRADED
+    assert "89.00%" in decision.reasons[0]
+    assert "below the threshold of 90%" in decision.reasons[0]
+
+
+def test_the_point_estimate_decides_and_the_reason_says_that_the_interval_holds_the_threshold():
+    assert "within the interval" in judge(counted(89, 100)).reasons[0]
+    assert "within the interval" in judge(counted(91, 100)).reasons[0]
+    assert "within the interval" not in judge(counted(50, 100)).reasons[0]
+    assert "within the interval" not in judge(counted(999, 1000)).reasons[0]
+
+
+@pytest.mark.parametrize("correct", [0, 50, 99])
+def test_too_few_predictions_are_insufficient_whatever_their_accuracy(correct):
+    decision = judge(counted(correct, 99))
+    assert decision.verdict is Verdict.INSUFFICIENT_DATA
+    assert "99 of 99" in decision.reasons[0]
+
+
+def test_exactly_the_minimum_is_enough():
+    assert judge(counted(100, 100)).verdict is Verdict.PASS
+
+
+def test_failed_predictions_do_not_count_towards_the_minimum():
+    assert judge(counted(99, 99, failed=20)).verdict is Verdict.INSUFFICIENT_DATA
+
+
+@pytest.mark.parametrize("failed", [0, 500])
+def test_nothing_evaluated_is_insufficient_even_where_no_minimum_is_asked(failed):
+    decision = judge(counted(0, 0, failed=failed), rules=replace(RULES, min_evaluated=0, max_failed_share=1))
+    assert decision.verdict is Verdict.INSUFFICIENT_DATA
+
+
+def test_nothing_evaluated_has_no_accuracy():
+    metric = accuracy(counted(0, 0), RULES)
+    assert metric.value is None
+    assert metric.lowest is None
+    assert not metric.is_significant
+
+
+def test_a_share_of_failures_at_the_limit_is_accepted_and_told():
+    decision = judge(counted(796, 800, failed=200))
+    assert decision.verdict is Verdict.PASS
+    assert any("200 of 1,000 predictions failed" in reason and "79.60%" in reason for reason in decision.reasons)
+
+
+def test_a_larger_share_of_failures_is_insufficient():
+    decision = judge(counted(799, 799, failed=201))
+    assert decision.verdict is Verdict.INSUFFICIENT_DATA
+    assert "failed" in decision.reasons[0]
+
+
+def test_drift_above_its_limit_is_drifted_and_named():
+    decision = judge(counted(95, 100), drifted(0.1), drifted(0.31, feature="predictions"))
+    assert decision.verdict is Verdict.DRIFTED
+    assert "predictions" in decision.reasons[0]
+    assert not any("labels" in reason for reason in decision.reasons)
+
+
+def test_drift_equal_to_its_limit_passes():
+    assert judge(counted(95, 100), drifted(0.3)).verdict is Verdict.PASS
+
+
+def test_drift_without_a_limit_is_not_judged():
+    assert judge(counted(95, 100), drifted(1.0, limit=None)).verdict is Verdict.PASS
+
+
+def test_degraded_comes_before_drifted_and_both_are_told():
+    decision = judge(counted(50, 100), drifted(0.9))
+    assert decision.verdict is Verdict.DEGRADED
+    assert any("labels" in reason and "0.900" in reason for reason in decision.reasons[1:])
+
+
+def test_insufficient_comes_before_all():
+    assert judge(counted(1, 50), drifted(0.9)).verdict is Verdict.INSUFFICIENT_DATA
+
+
+def test_labels_never_seen_are_told():
+    assert any("7 samples have a label" in reason for reason in judge(counted(93, 100, unseen=7)).reasons)
+
+
+@st.composite
+def any_counts(draw: st.DrawFn) -> Counts:
+    evaluated = draw(st.integers(0, 5000))
+    correct = draw(st.integers(0, evaluated))
+    return counted(
+        correct, evaluated, failed=draw(st.integers(0, 5000)), unseen=draw(st.integers(0, evaluated - correct))
+    )
+
+
+drifts = st.lists(st.builds(drifted, st.floats(0, 1), st.none() | st.floats(0, 1)), max_size=4)
+rules = st.builds(Rules, st.floats(0, 1), st.floats(0.5, 0.999), st.integers(1, 1000), st.floats(0, 1))
+
+
+@given(any_counts(), drifts, rules)
+def test_every_outcome_has_one_verdict_with_reasons_of_one_line(counts, drift, rule):
+    decision = judge(counts, *drift, rules=rule)
+    assert decision.reasons
+    assert all(reason and "\n" not in reason for reason in decision.reasons)
+
+
+@given(any_counts(), drifts, rules)
+def test_a_pass_is_good_enough_in_every_respect(counts, drift, rule):
+    passes = judge(counts, *drift, rules=rule).verdict is Verdict.PASS
+    assert passes == (
+        counts.evaluated >= rule.min_evaluated
+        and counts.failed <= rule.max_failed_share * counts.samples
+        and counts.correct / counts.evaluated >= rule.threshold
+        and not any(one.exceeded for one in drift)
+    )
+
+
+@given(any_counts(), rules)
+def test_the_interval_contains_the_accuracy(counts, rule):
+    metric = accuracy(counts, rule)
+    if metric.value is not None and metric.lowest is not None:
+        assert metric.value in metric.interval
+        assert metric.lowest <= metric.value
