@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ml import layout
 from ml.errors import ConflictError
+from ml.parallel import map_ahead
 from ml.records import Claim, now
 from ml.storage import ABSENT, Storage
 
@@ -21,11 +24,9 @@ def claim_number(storage: Storage, kind: str, *, by: str) -> int:
         if held is not None:
             return held
         number = max(claimed, default=0) + 1
-        try:
+        # Whether the write wins or loses, look again: two attempts of one run that overlap must agree on one number.
+        with contextlib.suppress(ConflictError):
             storage.write(layout.claim(kind, number), Claim(by=by, since=now()).to_json(), if_generation=ABSENT)
-        except ConflictError:
-            continue
-        return number
 
 
 def held_number(storage: Storage, kind: str, *, by: str) -> int | None:
@@ -34,15 +35,14 @@ def held_number(storage: Storage, kind: str, *, by: str) -> int | None:
 
 
 def _claimed(storage: Storage, kind: str) -> dict[int, str]:
-    return {
-        int(stem): info.name
-        for info in storage.list(f"claims/{kind}")
-        if (stem := info.name.rsplit("/", 1)[-1].removesuffix(".json")).isdecimal()
-    }
+    stems = {info.name.rsplit("/", 1)[-1].removesuffix(".json"): info.name for info in storage.list(f"claims/{kind}")}
+    return {int(stem): name for stem, name in stems.items() if stem.isascii() and stem.isdecimal()}
 
 
 def _held(storage: Storage, claimed: dict[int, str], by: str) -> int | None:
-    for number, name in sorted(claimed.items(), reverse=True):
-        if Claim.from_json(storage.read(name)).by == by:
-            return number
-    return None
+    """The lowest, should an unlucky listing have let one owner claim two."""
+
+    def owner(number: int) -> tuple[int, str]:
+        return number, Claim.from_json(storage.read(claimed[number])).by
+
+    return next((number for number, held_by in map_ahead(owner, sorted(claimed)) if held_by == by), None)

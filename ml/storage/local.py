@@ -191,6 +191,7 @@ class LocalStorage:
             temporary = self._temporary()
             try:
                 fill(temporary)
+                written = _info(name, temporary.lstat())  # not later, when somebody may have moved it on already
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if if_generation is None:
                     temporary.replace(path)
@@ -204,7 +205,7 @@ class LocalStorage:
                         if not path.exists() or _generation(path.lstat()) != if_generation:
                             raise ConflictError(f"{path} was changed by somebody else")
                         temporary.replace(path)
-                return _info(name, path.lstat())
+                return written
             finally:
                 temporary.unlink(missing_ok=True)
 

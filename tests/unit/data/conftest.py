@@ -1,0 +1,26 @@
+"""A pipeline's storage in a temporary folder, for the tests of samples, batches, spans' windows and releases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.settings import Settings
+from ml.storage.local import LocalStorage
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of one pipeline's storage."""
+    return tmp_path / "storage" / "digits"
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    return LocalStorage(root.parent).child(root.name)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings.model_validate({"name": "digits", "kind": "image_classification", "data": {"max_refused_share": 1}})

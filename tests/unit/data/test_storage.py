@@ -1,0 +1,297 @@
+"""The promises of :class:`ml.storage.Storage`, on a real folder."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml.errors import ConflictError, NotFoundError, RespanError, SettingsError, StorageError
+from ml.storage import ABSENT, open_storage
+from ml.storage.local import STALE_SECONDS, TEMPORARY, LocalStorage
+
+FORK = multiprocessing.get_context("fork")
+
+
+def race(contestants: list[Callable[[], object]]) -> list[str]:
+    """Runs each in a process of its own, all let go at once; "won", or the name of the error each met."""
+    start = FORK.Barrier(len(contestants))
+    results = FORK.SimpleQueue()
+
+    def run(contestant: Callable[[], object], barrier: Barrier) -> None:
+        barrier.wait(60)
+        try:
+            contestant()
+        except RespanError as error:
+            results.put(type(error).__name__)
+        else:
+            results.put("won")
+
+    processes = [FORK.Process(target=run, args=(contestant, start)) for contestant in contestants]
+    for process in processes:
+        process.start()
+    outcomes = [results.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return sorted(outcomes)
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_of_processes_that_create_one_object_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
+    claims = [lambda n=n: storage.write("batches/open.json", b"%d" % n, if_generation=ABSENT) for n in range(4)]
+    assert race(claims) == ["ConflictError"] * 3 + ["won"]
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_of_processes_that_replace_one_generation_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
+    before = storage.write("releases/serving.json", b"one")
+    swaps = [
+        lambda n=n: storage.write("releases/serving.json", b"%d" % n, if_generation=before.generation) for n in range(4)
+    ]
+    assert race(swaps) == ["ConflictError"] * 3 + ["won"]
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_of_processes_that_publish_one_folder_exactly_one_wins_and_is_whole(
+    storage: LocalStorage, tmp_path: Path, attempt: int
+) -> None:
+    locals_ = []
+    for number in range(4):
+        local = tmp_path / str(number)
+        local.mkdir()
+        for name in ("data", "span.json"):
+            (local / name).write_text(str(number))
+        locals_.append(local)
+    publications = [lambda l=l: storage.publish(l, "spans/span-1", marker="span.json") for l in locals_]  # noqa: E741
+    assert race(publications) == ["ConflictError"] * 3 + ["won"]
+    assert storage.read("spans/span-1/data") == storage.read("spans/span-1/span.json")
+
+
+def test_a_generation_changes_with_content_of_the_same_size(storage: LocalStorage) -> None:
+    first = storage.write("inbox/a", b"one")
+    second = storage.write("inbox/a", b"two")
+    assert first.generation != second.generation
+    with pytest.raises(NotFoundError, match="replaced"):
+        storage.read("inbox/a", generation=first.generation)
+    assert storage.read("inbox/a", generation=second.generation) == b"two"
+
+
+def test_a_conditional_delete_leaves_what_somebody_changed(storage: LocalStorage) -> None:
+    first = storage.write("a", b"one")
+    storage.write("a", b"other")
+    with pytest.raises(ConflictError):
+        storage.delete("a", if_generation=first.generation)
+    assert storage.read("a") == b"other"
+
+
+def test_a_failed_write_leaves_the_old_object_and_nothing_temporary(storage: LocalStorage, root: Path) -> None:
+    storage.write("a", b"old")
+    with pytest.raises(StorageError):
+        storage.upload(root, "a")  # a folder can't be read
+    assert storage.read("a") == b"old"
+    assert [entry.name for entry in (root.parent / TEMPORARY).iterdir() if entry.name != "lock"] == []
+
+
+def test_a_move_never_overwrites(storage: LocalStorage) -> None:
+    storage.write("inbox/a", b"new")
+    storage.write("archive/a", b"old")
+    with pytest.raises(ConflictError):
+        storage.move("inbox/a", "archive/a")
+    assert (storage.read("inbox/a"), storage.read("archive/a")) == (b"new", b"old")
+
+
+def test_a_move_of_a_replaced_object_leaves_it_in_place(storage: LocalStorage) -> None:
+    frozen = storage.write("inbox/a", b"old")
+    storage.write("inbox/a", b"replacement")
+    with pytest.raises(NotFoundError):
+        storage.move("inbox/a", "archive/a", generation=frozen.generation)
+    assert storage.read("inbox/a") == b"replacement"
+    assert not storage.exists("archive/a")
+
+
+def test_a_move_killed_between_link_and_unlink_is_finished_by_the_next(storage: LocalStorage, root: Path) -> None:
+    info = storage.write("inbox/a", b"sample")
+    (root / "archive").mkdir()
+    os.link(root / "inbox" / "a", root / "archive" / "a")
+    assert storage.move("inbox/a", "archive/a", generation=info.generation).size == 6
+    assert [found.name for found in storage.list()] == ["archive/a"]
+
+
+def test_objects_replaced_while_they_are_moved_are_never_lost(storage: LocalStorage) -> None:
+    """Each of many versions that a writer puts under one name is moved, or still there at the end."""
+    versions = 300
+    stop = threading.Event()
+
+    def collect() -> None:
+        for number in range(versions):
+            while storage.exists("inbox/a") and number % 3 and not stop.is_set():
+                time.sleep(0)
+            storage.write("inbox/a", b"%d" % number)
+
+    writer = threading.Thread(target=collect)
+    writer.start()
+    moved = 0
+    try:
+        while writer.is_alive() or storage.exists("inbox/a"):
+            try:
+                info = storage.stat("inbox/a")
+                storage.move("inbox/a", f"archive/{moved}", generation=info.generation)
+            except NotFoundError:
+                continue
+            moved += 1
+    finally:
+        stop.set()
+        writer.join()
+    archived = [int(storage.read(found.name)) for found in storage.list("archive")]
+    assert len(archived) == len(set(archived)) == moved
+    assert max(archived) == versions - 1
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/etc/passwd", "a//b", "a/.", "a\0b", TEMPORARY])
+def test_a_name_can_not_lead_out_of_the_root(storage: LocalStorage, name: str) -> None:
+    with pytest.raises(NotFoundError):
+        storage.write(name, b"")
+    with pytest.raises(NotFoundError):
+        storage.read(name)
+
+
+@given(name=st.binary(min_size=1, max_size=40).filter(lambda b: b not in (b".", b"..") and not set(b) & {0, 0x2F}))
+def test_any_file_name_is_listed_as_text_that_leads_back_to_it(
+    tmp_path_factory: pytest.TempPathFactory, name: bytes
+) -> None:
+    root = tmp_path_factory.mktemp("names")
+    (root / "inbox").mkdir()
+    (root / "inbox" / os.fsdecode(name)).write_bytes(b"content")
+    storage = LocalStorage(root)
+    (info,) = storage.list("inbox")
+    info.name.encode("utf-8")
+    assert storage.read(info.name, generation=info.generation) == b"content"
+    storage.move(info.name, "archive/" + info.name, generation=info.generation)
+    assert os.listdir(os.fsencode(root / "archive" / "inbox")) == [name]  # noqa: PTH208 (bytes)
+
+
+def test_a_link_or_a_pipe_is_told_and_never_read(storage: LocalStorage, root: Path) -> None:
+    (root / "inbox").mkdir(parents=True)
+    (root / "inbox" / "link").symlink_to("/etc/hostname")
+    os.mkfifo(root / "inbox" / "pipe")
+    told = {info.name: info.irregular for info in storage.list("inbox")}
+    assert told == {"inbox/link": "a symbolic link", "inbox/pipe": "a named pipe"}
+    for name in told:
+        with pytest.raises(StorageError):
+            storage.read(name)
+        storage.move(name, f"quarantine/{name}")
+    assert (root / "quarantine" / "inbox" / "link").is_symlink()
+
+
+def test_a_listing_shows_no_temporary_file_and_stops_where_the_caller_does(storage: LocalStorage) -> None:
+    for number in range(20):
+        storage.write(f"inbox/{number}", b"")
+    top = LocalStorage(Path(storage.uri()).parent)
+    assert len(list(top.list())) == 20
+    listing = storage.list("inbox")
+    next(listing)
+    listing.close()  # type: ignore[attr-defined]
+
+
+def test_what_a_killed_process_left_is_deleted_after_a_day(
+    storage: LocalStorage, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write("a", b"")
+    (root.parent / TEMPORARY / "left-file").write_bytes(b"")
+    (root.parent / TEMPORARY / "left-folder").mkdir()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "marker").write_bytes(b"")
+    storage.publish(tmp_path / "new", "one", marker="marker")
+    assert (root.parent / TEMPORARY / "left-file").exists()
+    tomorrow = time.time() + STALE_SECONDS + 60
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    storage.publish(tmp_path / "new", "two", marker="marker")
+    assert {entry.name for entry in (root.parent / TEMPORARY).iterdir()} == {"lock"}
+
+
+def test_a_missing_part_of_a_path_reads_as_not_found(storage: LocalStorage) -> None:
+    storage.write("a", b"")
+    for name in ("b", "a/b", "b/c"):
+        assert not storage.exists(name)
+        with pytest.raises(NotFoundError):
+            storage.read(name)
+
+
+def test_a_folder_is_no_object_and_opening_one_leaks_nothing(storage: LocalStorage, root: Path) -> None:
+    (root / "folder").mkdir(parents=True)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        with pytest.raises(NotFoundError):
+            storage.read("folder")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_root_that_is_no_absolute_file_uri_is_refused() -> None:
+    for uri in ("s3://bucket", "file://host/path", "relative/path", "file:relative"):
+        with pytest.raises(SettingsError, match="RESPAN_STORAGE"):
+            open_storage(uri)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB, which takes root's rights to mount."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def _mount(*arguments: str) -> None:
+    try:
+        subprocess.run(["mount", *arguments], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system takes root's rights")
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing_behind(tiny_disk: Path) -> None:
+    storage = LocalStorage(tiny_disk)
+    storage.write("inbox/a", b"sample")
+    with pytest.raises(StorageError, match="the disk is full: free space, then retry"):
+        storage.write("batches/b/manifest.jsonl", b"x" * 1_000_000)
+    assert [info.name for info in storage.list()] == ["inbox/a"]
+    storage.write("batches/b/small", b"fits again")
+
+
+def test_a_read_only_root_is_one_clear_error(tiny_disk: Path) -> None:
+    storage = LocalStorage(tiny_disk)
+    storage.write("inbox/a", b"sample")
+    _mount("-o", "remount,ro", str(tiny_disk))
+    for work in (
+        lambda: storage.write("b", b""),
+        lambda: storage.move("inbox/a", "archive/a"),
+        lambda: storage.delete("inbox/a"),
+    ):
+        with pytest.raises(StorageError, match="read-only: mount it writable, then retry"):
+            work()
+    assert storage.read("inbox/a") == b"sample"
+
+
+def test_a_file_size_limit_is_a_storage_error(storage: LocalStorage, root: Path) -> None:
+    """What a full disk looks like where nothing can be mounted: the operating system refuses to write."""
+    import resource
+    import signal
+
+    def write_too_much() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        storage.write("a", b"x" * 2000)
+
+    assert race([write_too_much]) == ["StorageError"]
+    assert list(storage.list()) == []
+    assert os.strerror(errno.EFBIG)
