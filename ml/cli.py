@@ -21,6 +21,7 @@ COMMANDS = {
     "batch": "ml.commands.batch:batch",
     "predict": "ml.commands.predict:predict",
     "evaluate": "ml.commands.evaluate:evaluate",
+    "score": "ml.commands.score:score",
     "span": "ml.commands.span:span",
     "window": "ml.commands.span:window",
     "schema": "ml.commands.pipeline:schema",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ml.home import PROJECT
+
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "GRPC_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PERSON_AND_PLACE = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "MPLCONFIGDIR", "STORAGE_EMULATOR_HOST")
@@ -29,18 +31,19 @@ READ_AT_START = (
 
 
 def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``environment`` that a command of ``python -m ml`` may see.
+    """The variables that a command of ``python -m ml`` sees when its caller has ``environment``.
 
-    Everything else stays with the caller: Airflow's secrets and connections, and what concerns the caller's own Python
-    (``PYTHON*``), which is not the one that runs the command.
+    Most stays with the caller: Airflow's secrets and connections, and what concerns the caller's own Python (``PYTHON*``),
+    which is not the one that runs the command. What a command writes is to be seen at once, so it is unbuffered.
     """
-    return {
+    kept = {
         name: value
         for name, value in environment.items()
         if name.upper() in _KEPT
         or name.startswith(_KEPT_PREFIXES)
         or (name.startswith(READ_AT_START) and not name.startswith("PYTHON"))
     }
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
 
 
 def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:

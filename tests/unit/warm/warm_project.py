@@ -7,13 +7,17 @@ Everything runs as in production: a client process, the warm process that it sta
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +52,8 @@ class Project:
     clients: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def environment(self, **more: str) -> dict[str, str]:
-        return {**command_environment(os.environ), "RESPAN_HOME": str(self.home), "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+        kept = {name: value for name, value in command_environment(os.environ).items() if not name.startswith("PYTHON")}
+        return {**kept, "RESPAN_HOME": str(self.home), "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
     def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
         """A client process that runs ``python -m ml *argv`` in the warm process; see ``run_warm.py``."""
@@ -98,9 +103,33 @@ class Project:
         return ids
 
 
-def copy_project(folder: Path) -> None:
-    """Copies ``ml`` into ``folder`` and registers ``probe``."""
-    shutil.copytree(Path(ml.__file__).parent, folder / "ml", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HERE / "probe.py", folder / "ml" / "commands" / "probe.py")
-    with (folder / "ml" / "cli.py").open("a") as cli:
+@contextlib.contextmanager
+def project_in(folder: Path, *, preload: bool) -> Iterator[Project]:
+    """A project in ``folder``; at the end its clients and its warm processes are gone.
+
+    Without ``preload``, its warm process imports nothing and is ready at once.
+    """
+    source = folder / "project"
+    shutil.copytree(Path(ml.__file__).parent, source / "ml", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "probe.py", source / "ml" / "commands" / "probe.py")
+    with (source / "ml" / "cli.py").open("a") as cli:
         cli.write('\nCOMMANDS["probe"] = "ml.commands.probe:probe"\n')
+    if not preload:
+        module = source / "ml" / "warm" / "preload.py"
+        nothing = re.sub(r"^MODULES = \(.*?^\)", "MODULES = ()", module.read_text(), flags=re.MULTILINE | re.DOTALL)
+        module.write_text(nothing)
+    project = Project(source, folder / "home")
+    try:
+        yield project
+    finally:
+        for process in project.clients:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        for pid in project.servers():
+            os.kill(pid, signal.SIGKILL)
+            wait_until(functools.partial(_ended, pid), "the warm process's end")
+
+
+def _ended(pid: int) -> bool:
+    return not runs(pid)
