@@ -31,8 +31,12 @@ PROBABILITIES = "probabilities"
 def create_pipeline(settings: Settings, run: RunSpec) -> tfx.dsl.Pipeline:
     """The pipeline of one run. Local where ``run.metadata_file`` is set; else the target brings its own metadata."""
     example_gen = WindowExampleGen(files=dict(run.files), fingerprint=run.fingerprint).with_id("ImportExampleGen")
-    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
     schema_gen = ImportSchemaGen(schema_file=run.schema_file)
+    statistics_gen = tfx.components.StatisticsGen(
+        examples=example_gen.outputs["examples"],
+        # Tells it which features are images, whose bytes are not worth counting as if they were words.
+        schema=schema_gen.outputs["schema"],
+    )
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     ).with_id("ExampleValidator")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.example_validator.executor import DEFAULT_FILE_NAME, Executor
 from tfx.dsl.components.base import executor_spec
+from tfx.dsl.io import fileio
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils
 
@@ -29,7 +30,8 @@ class StrictExecutor(Executor):  # type: ignore[misc]
         found = []
         for split in artifact_utils.decode_split_names(artifact.split_names):
             file = f"{artifact_utils.get_split_uri([artifact], split)}/{DEFAULT_FILE_NAME}"
-            anomalies = tfdv.load_anomalies_binary(file)
+            with fileio.open(file, "rb") as stream:
+                anomalies = anomalies_pb2.Anomalies.FromString(stream.read())
             found += [
                 f"{split}: feature {name!r}: {info.short_description}: {info.description}"
                 for name, info in sorted(anomalies.anomaly_info.items())

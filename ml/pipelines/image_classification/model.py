@@ -1,0 +1,78 @@
+"""The image classifier: how it is built, trained, tuned and exported. TFX calls ``run_fn`` and ``tuner_fn``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_tuner
+from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.components.tuner.component import TunerFnResult
+
+from ml.kinds.image_classification.backbones import image_features
+from ml.kinds.image_classification.exporting import export_classifier
+from ml.kinds.image_classification.training import fit, window_of
+from ml.settings import TrainingSettings, TunerSettings
+
+from .settings import ModelSettings
+
+
+def build_model(settings: ModelSettings, classes: int, learning_rate: float) -> keras.Model:
+    """A compiled classifier: float32[N, size, size, 3] of 0 to 255 → probabilities float32[N, classes]."""
+    features = image_features(
+        settings.backbone, size=settings.image_size, weights=settings.weights, fine_tune=settings.fine_tune
+    )
+    dropped = keras.layers.Dropout(settings.dropout)(features.output)
+    model = keras.Model(features.input, keras.layers.Dense(classes, activation="softmax")(dropped))
+    model.compile(
+        keras.optimizers.Adam(learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return model
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Trains on the window and exports the model."""
+    model_settings = ModelSettings(**fn_args.custom_config["model"])
+    training = TrainingSettings(**fn_args.custom_config["training"])
+    chosen: dict[str, Any] = (fn_args.hyperparameters or {}).get("values", {})
+    model_settings = model_settings.model_copy(update={"dropout": chosen.get("dropout", model_settings.dropout)})
+    window = window_of(fn_args)
+    keras.utils.set_random_seed(training.seed)
+    model = build_model(model_settings, len(window.classes), chosen.get("learning_rate", training.learning_rate))
+    fit(model, window, training, model_settings)
+    export_classifier(model, window.transform, window.classes, fn_args.serving_model_dir)
+
+
+def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+    """A random search of learning rate and dropout for the best accuracy on the eval split."""
+    model_settings = ModelSettings(**fn_args.custom_config["model"])
+    training = TrainingSettings(**fn_args.custom_config["training"])
+    tuner = TunerSettings(**fn_args.custom_config["tuner"])
+    window = window_of(fn_args)
+
+    def build(choices: keras_tuner.HyperParameters) -> keras.Model:
+        keras.utils.set_random_seed(training.seed)
+        dropout = choices.Float("dropout", 0.0, 0.5, step=0.1)
+        rate = choices.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+        return build_model(model_settings.model_copy(update={"dropout": dropout}), len(window.classes), rate)
+
+    return TunerFnResult(
+        tuner=keras_tuner.RandomSearch(
+            build,
+            objective="val_accuracy",
+            max_trials=tuner.max_trials,
+            seed=training.seed,
+            directory=fn_args.working_dir,
+            project_name="search",
+        ),
+        fit_kwargs={
+            "x": window.training_batches(training, model_settings),
+            "epochs": tuner.epochs,
+            "steps_per_epoch": window.train.steps(training.batch_size),
+            "validation_data": window.evaluation_batches(training.batch_size),
+            "verbose": 0,
+        },
+    )

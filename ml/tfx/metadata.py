@@ -1,0 +1,110 @@
+"""ML Metadata on SQLite, shared by processes that run nodes at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from io import BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration import metadata
+from tfx.orchestration.portable.mlmd import context_lib, execution_lib
+from tfx.proto.orchestration import pipeline_pb2
+
+
+class FileLock(AbstractContextManager["FileLock"]):
+    """Held by one process at a time; others wait. The operating system frees it when its holder dies, however."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stream: BufferedWriter | None = None
+
+    def __enter__(self) -> FileLock:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = self._file.open("ab")
+        fcntl.flock(self._stream, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+class LockedMetadata(metadata.Metadata):  # type: ignore[misc]
+    """TFX's handle on the store, which at most one process has open at a time.
+
+    TFX's driver and publisher read, decide and write in several transactions; SQLite would answer a second writer with
+    "database is locked", and two drivers could register the same type or context twice. They hold it for moments:
+    executors run without it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        config = metadata_store_pb2.ConnectionConfig()
+        config.sqlite.filename_uri = str(file)
+        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+        super().__init__(config)
+        self._lock = FileLock(file.with_name(file.name + ".lock"))
+        self._depth = 0
+
+    def __enter__(self) -> LockedMetadata:
+        if self._depth == 0:
+            self._lock.__enter__()
+        self._depth += 1
+        try:
+            super().__enter__()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        try:
+            super().__exit__(*details)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._lock.__exit__(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeExecution:
+    """A node's execution in one run. ``state`` is MLMD's: NEW, RUNNING, COMPLETE, FAILED, CACHED, CANCELED."""
+
+    id: int
+    state: str
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state in ("COMPLETE", "CACHED")
+
+
+def node_execution(store: LockedMetadata, node: pipeline_pb2.PipelineNode) -> NodeExecution | None:
+    """The node's newest execution in the run that ``node`` was compiled for; a successful one if there is any."""
+    with store as handle:
+        contexts = context_lib.prepare_contexts(handle, node.contexts)
+        found = execution_lib.get_executions_associated_with_all_contexts(handle, contexts)
+    states = metadata_store_pb2.Execution.State
+    executions = [NodeExecution(one.id, states.Name(one.last_known_state)) for one in found]
+    return max(executions, key=lambda one: (one.succeeded, one.id), default=None)
+
+
+def output_uris(store: LockedMetadata, execution: int) -> dict[str, str]:
+    """Where an execution's outputs are, also when it took them from the cache: output key → URI."""
+    with store as handle:
+        events = handle.store.get_events_by_execution_ids([execution])
+        keys = {
+            event.artifact_id: event.path.steps[0].key
+            for event in events
+            if event.type == metadata_store_pb2.Event.OUTPUT
+        }
+        return {keys[artifact.id]: artifact.uri for artifact in handle.store.get_artifacts_by_id(list(keys))}

@@ -1,0 +1,116 @@
+"""Runs one node of a run through TFX's own launcher: driver, cache, executor, publisher."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+from ml.errors import ComponentError, NotFoundError, RespanError
+from ml.home import home
+from ml.settings import Settings
+from ml.tfx.factory import create_pipeline
+from ml.tfx.failures import cause
+from ml.tfx.metadata import FileLock, LockedMetadata, NodeExecution, node_execution
+from ml.tfx.run_spec import RunSpec
+from ml.tfx.sources import bind_pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """How a node went. ``cached``: nothing was executed, since TFX's cache or this very run had its outputs already."""
+
+    node: str
+    cached: bool
+    execution: int
+    seconds: float
+
+    @property
+    def state(self) -> str:
+        return "cached" if self.cached else "succeeded"
+
+
+class LocalRun:
+    """One run on the local target, compiled. Its nodes may run in different processes, some at the same time."""
+
+    def __init__(self, settings: Settings, spec: RunSpec) -> None:
+        if spec.metadata_file is None:
+            raise ValueError("a local run needs a metadata file")
+        bind_pipeline(settings.name)
+        self._name = settings.name
+        self._spec = spec
+        self._pipeline = compiler.Compiler().compile(create_pipeline(settings, spec))
+        runtime_parameter_utils.substitute_runtime_parameter(
+            self._pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: spec.run_id}
+        )
+        self._deployment = runner_utils.extract_local_deployment_config(self._pipeline)
+        self.metadata = LockedMetadata(Path(spec.metadata_file))
+
+    @property
+    def nodes(self) -> list[str]:
+        """Ids in an order in which they can run."""
+        return [node.pipeline_node.node_info.id for node in self._pipeline.nodes]
+
+    def execution(self, node_id: str) -> NodeExecution | None:
+        """How the node went in this run; None before it started."""
+        return node_execution(self.metadata, self._node(node_id))
+
+    def run_node(self, node_id: str) -> NodeResult:
+        """Runs one node, whose upstream nodes have to be done.
+
+        A repeat after success changes nothing. A repeat after a failure or a kill takes up the same execution and
+        starts it over, without what it had written. Two processes with the same node take turns. Raises
+        ``ComponentError`` (or the ``RespanError`` that the component raised) with the cause in one line; the stack
+        trace is on standard error.
+        """
+        node = self._node(node_id)
+        started = time.monotonic()
+        lock = home() / "locks" / f"{self._name}.{self._spec.run_id}.{node_id}.lock"
+        with FileLock(lock):
+            before = node_execution(self.metadata, node)
+            if before is not None and before.succeeded:
+                return NodeResult(node_id, True, before.id, time.monotonic() - started)
+            if before is not None:
+                self._clear(node_id, before.id)
+            self._launch(node_id, node)
+            after = node_execution(self.metadata, node)
+        if after is None or not after.succeeded:
+            waiting = ", ".join(sorted(node.upstream_nodes)) or "nothing"
+            raise ComponentError(f"{node_id} could not start: its inputs are missing; it waits for: {waiting}")
+        return NodeResult(node_id, after.state == "CACHED", after.id, time.monotonic() - started)
+
+    def _launch(self, node_id: str, node: pipeline_pb2.PipelineNode) -> None:
+        try:
+            launcher.Launcher(
+                pipeline_node=node,
+                mlmd_connection=self.metadata,
+                pipeline_info=self._pipeline.pipeline_info,
+                pipeline_runtime_spec=self._pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
+            ).launch()
+        except RespanError:
+            raise
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            raise ComponentError(f"{node_id} failed: {cause(error)}") from error
+
+    def _node(self, node_id: str) -> pipeline_pb2.PipelineNode:
+        for node in self._pipeline.nodes:
+            if node.pipeline_node.node_info.id == node_id:
+                return node.pipeline_node
+        raise NotFoundError(f"pipeline {self._name} has no node {node_id!r}; it has: {', '.join(self.nodes)}")
+
+    def _clear(self, node_id: str, execution: int) -> None:
+        """Deletes what an attempt that was killed left in its output folders: components would read it as theirs."""
+        folder = Path(self._spec.pipeline_root) / node_id
+        for leftover in [*folder.glob(f"*/{execution}"), folder / ".system" / "executor_execution" / str(execution)]:
+            shutil.rmtree(leftover, ignore_errors=True)

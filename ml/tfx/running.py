@@ -1,0 +1,72 @@
+"""Prepares a training run and runs its nodes on the local target."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from ml import layout
+from ml.errors import ConflictError, NotFoundError
+from ml.home import metadata_file, pipeline_folder, pipeline_storage
+from ml.runs import TrainingRun
+from ml.settings import Settings, load_settings
+from ml.storage import ABSENT, Storage
+from ml.tfx.node import LocalRun
+from ml.tfx.run_spec import RunSpec
+from ml.tfx.sources import sources_version
+from ml.tfx.window_example_gen import SPLITS
+
+SCHEMA = "schema.pbtxt"
+
+
+def local_run(run: TrainingRun) -> LocalRun:
+    """The run, compiled for the local target. Writes nothing but the content-named copy of the schema."""
+    settings = load_settings(run.pipeline, run.settings)
+    return LocalRun(settings, run_spec(settings, run, pipeline_storage(run.pipeline)))
+
+
+def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
+    """The run as the factory needs it. Raises ``NotFoundError`` where the pipeline has no schema yet."""
+    files, fingerprint = window_files(storage, run.window)
+    metadata = metadata_file(settings.name)
+    return RunSpec(
+        run_id=run.run,
+        pipeline_root=storage.uri(layout.ARTIFACTS),
+        push_folder=storage.uri(layout.run(run.run, "pushed")),
+        schema_file=_publish_schema(settings.name, storage),
+        sources=sources_version(settings),
+        fingerprint=fingerprint,
+        files=files,
+        metadata_file=str(metadata),
+    )
+
+
+def window_files(storage: Storage, window: Iterable[int]) -> tuple[dict[str, list[str]], str]:
+    """The files of the named spans for each split, in order of span and name; and a hash of names and generations."""
+    files: dict[str, list[str]] = {}
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        found = [
+            info
+            for number in window
+            for info in sorted(storage.list(layout.span(number, split)), key=lambda info: info.name)
+        ]
+        files[split] = [storage.uri(info.name) for info in found]
+        for info in found:
+            digest.update(f"{info.name}\0{info.generation}\0".encode())
+    return files, digest.hexdigest()
+
+
+def _publish_schema(pipeline: str, storage: Storage) -> str:
+    """Copies the reviewed schema to where TFX reads it; the name changes with the content, and so TFX's cache key."""
+    file = pipeline_folder(pipeline) / SCHEMA
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(f"{file} is missing; run `python -m ml schema infer {pipeline}`, and review it") from None
+    name = f"{layout.RUNS}/schemas/{hashlib.sha256(content).hexdigest()[:16]}.pbtxt"
+    try:
+        storage.write(name, content, if_generation=ABSENT)
+    except ConflictError:
+        pass  # there already, with this content
+    return storage.uri(name)

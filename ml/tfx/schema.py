@@ -1,0 +1,42 @@
+"""Infers a first schema from examples: strict about what is there, open to new labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tensorflow_data_validation as tfdv
+from google.protobuf import text_format
+from tensorflow_data_validation.statistics import stats_impl
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx_bsl.coders import example_coder
+
+from ml.errors import DataError
+from ml.storage import Storage
+from ml.tfx.running import window_files
+
+#: Examples that the inference looks at: a schema tells which features there are, not how they are distributed.
+_EXAMPLES = 2_000
+
+_HEADING = "# What every example has to be. New labels are allowed: the label vocabulary is data.\n"
+
+
+def infer_schema(storage: Storage, window: Iterable[int]) -> str:
+    """The schema as text. No text feature gets a closed domain; bytes that start like a PNG or JPEG are images."""
+    files, _ = window_files(storage, window)
+    dataset = tf.data.TFRecordDataset(files["train"], compression_type="GZIP").take(_EXAMPLES)
+    records = list(dataset.as_numpy_iterator())
+    if not records:
+        raise DataError("the window has no train examples to infer a schema from")
+    options = tfdv.StatsOptions(num_top_values=1, num_rank_histogram_buckets=1)
+    batch = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(records)
+    statistics = stats_impl.generate_statistics_in_memory(batch, options)
+    schema = tfdv.infer_schema(statistics, infer_feature_shape=True, max_string_domain_size=0)
+    features = tf.train.Example.FromString(records[0]).features.feature
+    for feature in schema.feature:
+        values = features[feature.name].bytes_list.value
+        if values and values[0].startswith((b"\x89PNG\r\n", b"\xff\xd8\xff")):
+            feature.ClearField("domain_info")
+            feature.image_domain.SetInParent()
+    ordered = schema_pb2.Schema(feature=sorted(schema.feature, key=lambda feature: str(feature.name)))
+    return _HEADING + str(text_format.MessageToString(ordered))
