@@ -21,6 +21,6 @@ def storage(root: Path) -> LocalStorage:
     return LocalStorage(root.parent).child(root.name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Settings:
     return Settings.model_validate({"name": "digits", "kind": "image_classification", "data": {"max_refused_share": 1}})
