@@ -1,0 +1,111 @@
+"""The commands as a person or a task calls them, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml.home import PROJECT
+from ml.storage.local import LocalStorage
+from tests.unit.data.test_releases import served
+
+PIPELINE = "image_classification"
+
+
+class Respan:
+    """``python -m ml`` on a storage of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._environment = {**os.environ, "RESPAN_HOME": str(home), "PYTHONPATH": str(PROJECT)}
+        self._environment.pop("RESPAN_STORAGE", None)
+        self.storage = LocalStorage(home / "storage").child(PIPELINE)
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """What the command printed on standard output; on standard error where it is to fail."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ml", *arguments],
+            env=self._environment,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        printed = self(*arguments, "--json")
+        assert printed.count("\n") == 1
+        return json.loads(printed)
+
+
+@pytest.fixture
+def respan(tmp_path: Path) -> Respan:
+    return Respan(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_batch_goes_from_the_inbox_to_the_archive(respan: Respan) -> None:
+    for name in ("3/a.png", "3/b.png", "3/c.png", "3/d.png", "8/e f.png", "readme.txt"):
+        respan.storage.write(f"inbox/{name}", b"image")
+    frozen = respan.json("batch", "freeze", PIPELINE, "--run-id", "manual__2026-11-21")
+    assert frozen == {"batch": frozen["batch"], "samples": 5, "refused": 1, "released": None}
+    assert frozen["batch"] in respan("batch", "freeze", PIPELINE, "--run-id", "another", code=4)
+    shown = respan.json("batch", "show", PIPELINE, frozen["batch"])
+    assert shown["labels"] == {"3": 4, "8": 1}
+    assert list(shown["reasons"].values()) == [1]
+    listed = respan.json("batch", "list", PIPELINE)
+    assert (listed["open"], listed["batches"][0]["id"]) == (frozen["batch"], frozen["batch"])
+    settled = respan.json("batch", "settle", PIPELINE, frozen["batch"])
+    assert settled == {"batch": frozen["batch"], "archived": 5, "quarantined": 1, "vanished": 0}
+    counts = respan.json("audit", PIPELINE)
+    assert set(counts) == {
+        "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated"
+    }  # fmt: skip
+    assert (counts["collected"], counts["archived"]) == (6, 5)
+    respan.storage.delete(f"archive/{frozen['batch']}/3/a.png")
+    message = respan("audit", PIPELINE, code=3)
+    assert "lost: '3/a.png'" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.slow
+def test_releases_are_listed_shown_and_rolled_back(respan: Respan) -> None:
+    assert "no releases yet" in respan("release", "list", PIPELINE)
+    assert "train it first" in respan("release", "show", PIPELINE, code=5)
+    served(respan.storage, 1, 2)
+    assert respan.json("release", "list", PIPELINE) == {"versions": [1, 2], "traffic": {"2": 100}}
+    assert respan.json("release", "show", PIPELINE)["run"] == "run-2"
+    assert respan.json("release", "rollback", PIPELINE, "--reason", "too slow") == {"version": 1, "previous": 2}
+    assert "too slow" in respan("release", "show", PIPELINE, "1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["batch", "freeze", PIPELINE, "--run-id", "x"], 3, "there is nothing in"),
+        (["batch", "settle", PIPELINE, "../../etc"], 5, "there is no batch '../../etc'"),
+        (["batch", "freeze", PIPELINE], 2, "--run-id"),
+        (["audit", "nowhere"], 5, "there is no pipeline 'nowhere'"),
+        (["audit", "../secrets"], 2, "can't name a pipeline"),
+        (["settings", "nowhere"], 5, "found: "),
+    ],
+)
+def test_a_refusal_is_one_line_and_an_exit_code(respan: Respan, arguments: list[str], code: int, message: str) -> None:
+    printed = respan(*arguments, code=code)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.slow
+def test_the_settings_in_force_and_the_pipelines_are_printed(respan: Respan) -> None:
+    assert PIPELINE in respan.json("pipelines")["pipelines"]
+    assert respan.json("settings", PIPELINE)["kind"] == "image_classification"
+    assert respan.json("settings", PIPELINE, "--schema")["evaluation.threshold"]["default"] == 0.9

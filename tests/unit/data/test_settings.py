@@ -1,0 +1,123 @@
+"""A settings file is refused with file, key and what is allowed, in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.errors import NotFoundError, SettingsError
+from ml.home import pipeline_names
+from ml.settings import code_version, load_settings, load_settings_file
+from ml.settings_keys import documented_keys
+
+OWN = """
+from pydantic import BaseModel, ConfigDict, Field
+
+class ModelSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    backbone: str = Field("small_cnn", description="What the classifier stands on.")
+    size: int = Field(32, ge=8, description="Side in pixels.")
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    (folder / "settings.py").write_text(OWN)
+    (folder / "settings.yaml").write_text("kind: image_classification\n")
+    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path))
+    return folder
+
+
+def refusal(pipeline: Path, text: str) -> str:
+    (pipeline / "settings.yaml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings("digits")
+    message = str(refused.value)
+    assert "\n" not in message
+    assert str(pipeline) in message
+    return message
+
+
+def test_defaults_hold_where_the_file_says_nothing(pipeline: Path) -> None:
+    settings = load_settings("digits")
+    assert (settings.name, settings.data.window_spans, settings.model.size) == ("digits", 2, 32)
+    assert "digits" in pipeline_names()
+
+
+KIND = "kind: image_classification\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (KIND + "evaluation:\n  treshold: 0.9\n", ["evaluation.treshold", "did you mean `threshold`", "min_samples"]),
+        (KIND + "evaluation:\n  threshold: 1.5\n", ["evaluation.threshold", "1.5", "less than or equal to 1"]),
+        (KIND + "evaluation:\n  threshold: .nan\n", ["evaluation.threshold", "finite"]),
+        (KIND + "evaluation:\n  poll_seconds: .inf\n", ["evaluation.poll_seconds", "finite"]),
+        (KIND + "training:\n  epochs: many\n", ["training.epochs", "'many'", "integer"]),
+        (KIND + "trainig: {}\n", ["trainig", "did you mean `training`"]),
+        (KIND + "model:\n  backbon: x\n", ["model.backbon", "did you mean `backbone`"]),
+        (KIND + "model:\n  size: 4\n", ["model.size", "4", "greater than or equal to 8"]),
+        (KIND + "model: [1]\n", ["`model`", "keys and values"]),
+        (KIND + "name: other\n", ["`name`", "folder"]),
+        (KIND + "training:\n  epochs: 1\n  epochs: 2\n", ["`epochs` is given twice"]),
+        ("kind: segmentation\n", ["kind", "image_classification"]),
+        ("description: no kind\n", ["`kind` is missing"]),
+        (KIND + "1: 2\n", ["1"]),
+        ("- a list\n", ["keys and values"]),
+        ("", ["keys and values"]),
+        ("a: b: c\n", ["is not YAML"]),
+    ],
+)
+def test_what_is_not_allowed_is_named_with_what_is(pipeline: Path, text: str, parts: list[str]) -> None:
+    message = refusal(pipeline, text)
+    for part in parts:
+        assert part in message
+
+
+def test_a_file_that_can_not_be_read_is_a_settings_error(pipeline: Path) -> None:
+    (pipeline / "settings.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="is not YAML"):
+        load_settings("digits")
+    with pytest.raises(SettingsError, match="can't be read"):
+        load_settings_file(pipeline)
+
+
+def test_a_pipeline_that_does_not_exist_is_named_with_those_that_do(pipeline: Path) -> None:
+    with pytest.raises(NotFoundError, match="no pipeline 'digit'; found: digits"):
+        load_settings("digit")
+
+
+def test_broken_code_of_the_pipeline_is_one_line_too(pipeline: Path) -> None:
+    (pipeline / "settings.py").write_text("class ModelSettings: pass\n")
+    with pytest.raises(SettingsError, match="must be a pydantic model"):
+        load_settings("digits")
+    (pipeline / "settings.py").write_text("import nothing_of_this_name_at_all\n")
+    with pytest.raises(SettingsError, match="can't be loaded: ModuleNotFoundError"):
+        load_settings("digits")
+    (pipeline / "settings.py").unlink()
+    with pytest.raises(SettingsError, match="is missing"):
+        load_settings("digits")
+
+
+def test_every_key_is_documented(pipeline: Path) -> None:
+    keys = {key.name: key for key in documented_keys(load_settings("digits"))}
+    assert keys["evaluation.threshold"].default == 0.9
+    assert keys["evaluation.threshold"].allowed == "number ≥ 0 ≤ 1"
+    assert keys["model.size"].default == 32
+    assert {"kind", "tags", "data.max_sample_bytes", "tuner.enabled"} <= set(keys)
+    assert [name for name, key in keys.items() if not key.meaning] == []
+
+
+def test_the_code_version_follows_what_the_model_depends_on(pipeline: Path) -> None:
+    first = code_version("digits")
+    (pipeline / "model_test.py").write_text("assert True")
+    (pipeline / "graph.json").write_text("{}")
+    assert code_version("digits") == first
+    (pipeline / "model.py").write_text("layers = 3")
+    second = code_version("digits")
+    (pipeline / "model.py").write_text("layers = 4")
+    assert len({first, second, code_version("digits")}) == 3
