@@ -173,7 +173,7 @@ class _PredictionsReader:
         self._failures: dict[tuple[int, str], int] = {}
         self._mistakes: list[tuple[float, int, Mistake]] = []
         self._chosen: dict[int, Sample] = {}
-        usable = np.flatnonzero(np.frombuffer(known.truth, np.int32) != REFUSED) if known.truth else np.empty(0, int)
+        usable = np.flatnonzero(_view(known.truth) != REFUSED)
         self._wanted = bytearray(len(known.truth))
         for index in usable[np.linspace(0, max(len(usable) - 1, 0), min(choose, len(usable)), dtype=int)]:
             self._wanted[index] = 1
@@ -205,8 +205,7 @@ class _PredictionsReader:
                 ) from error
 
     def outcomes(self) -> Outcomes:
-        truth = np.array(self._truth, np.int32)
-        predicted = np.array(self._predicted, np.int32)
+        truth, predicted = _view(self._truth), _view(self._predicted)
         missing = int(np.count_nonzero((truth != REFUSED) & (predicted == AWAITED)))
         if missing:
             usable = int(np.count_nonzero(truth != REFUSED))
@@ -254,6 +253,11 @@ class _PredictionsReader:
             probability=probability,
         )
         (heappushpop if full else heappush)(self._mistakes, (*rank, mistake))
+
+
+def _view(numbers: array[int]) -> npt.NDArray[np.int32]:
+    """The array's own memory, not a copy."""
+    return np.frombuffer(numbers, np.int32) if numbers else np.empty(0, np.int32)
 
 
 def _lines(storage: Storage, name: str) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ import numpy as np
 from ml.evaluation.intervals import wilson
 from ml.evaluation.reading import FAILED, REFUSED, Outcomes
 from ml.evaluation.records import ClassScore, Counts
+
+#: Samples counted in one step.
+_PART = 1 << 16
 
 #: For each true label the predicted ones with their counts; zeros left out.
 Confusion = dict[str, dict[str, int]]
@@ -40,11 +44,10 @@ class Scores:
 
 def score(outcomes: Outcomes, confidence: float, human_level: Mapping[str, float] | float) -> Scores:
     """Counts the outcomes. ``human_level``: people's accuracy, over all or by label (1 for a label not in it)."""
-    evaluated = outcomes.predicted >= 0
     failed = outcomes.predicted == FAILED
-    confusion = _confusion(outcomes, evaluated)
+    confusion = _confusion(outcomes)
     failed_by_label = np.bincount(outcomes.truth[failed], minlength=len(outcomes.labels))
-    total = int(np.count_nonzero(evaluated))
+    total = int(np.count_nonzero(outcomes.predicted >= 0))
     classes = [
         _class_score(
             label, number < outcomes.classes, confusion.get(label, {}), int(failed_by_label[number]), total,
@@ -64,15 +67,20 @@ def score(outcomes: Outcomes, confidence: float, human_level: Mapping[str, float
     return Scores(counts, confusion, classes)
 
 
-def _confusion(outcomes: Outcomes, evaluated: np.typing.NDArray[np.bool_]) -> Confusion:
-    # One number for each pair of true and predicted label. Counted by sorting: a full matrix of 10,000 classes would
-    # take 800 MB, and nearly all of it zeros.
+def _confusion(outcomes: Outcomes) -> Confusion:
+    # One number for each pair of true and predicted label, counted by sorting: a full matrix of 10,000 classes would
+    # take 800 MB, nearly all of it zeros. Part by part, so that the sorted copies stay small.
     width = max(outcomes.classes, 1)
-    pairs = outcomes.truth[evaluated].astype(np.int64) * width + outcomes.predicted[evaluated]
+    totals: Counter[int] = Counter()
+    for start in range(0, len(outcomes.truth), _PART):
+        truth, predicted = outcomes.truth[start : start + _PART], outcomes.predicted[start : start + _PART]
+        evaluated = predicted >= 0
+        pairs, counts = np.unique(truth[evaluated].astype(np.int64) * width + predicted[evaluated], return_counts=True)
+        totals.update(dict(zip(pairs.tolist(), counts.tolist(), strict=True)))
     confusion: Confusion = {}
-    for pair, count in zip(*(column.tolist() for column in np.unique(pairs, return_counts=True)), strict=True):
-        truth, predicted = divmod(pair, width)
-        confusion.setdefault(outcomes.labels[truth], {})[outcomes.labels[predicted]] = count
+    for pair, count in sorted(totals.items()):
+        truth_id, predicted_id = divmod(pair, width)
+        confusion.setdefault(outcomes.labels[truth_id], {})[outcomes.labels[predicted_id]] = count
     return confusion
 
 

@@ -12,7 +12,7 @@ from ml.evaluation.intervals import wilson
 @pytest.mark.parametrize(
     ("successes", "trials", "confidence", "low", "high"),
     [
-        # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998), table I
+        # Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17 (1998)
         (81, 263, 0.95, 0.2553, 0.3662),
         (15, 148, 0.95, 0.0624, 0.1605),
         (0, 20, 0.95, 0.0, 0.1611),
@@ -37,7 +37,7 @@ def test_all_right_is_not_certainly_right():
 
 @pytest.mark.parametrize(("successes", "trials", "confidence"), [(2, 1, 0.95), (-1, 1, 0.95), (1, 1, 0.0), (1, 1, 1.0)])
 def test_what_is_no_share_is_refused(successes, trials, confidence):
-    with pytest.raises(ValueError, match="trials|confidence"):
+    with pytest.raises(ValueError, match=r"trials|confidence"):
         wilson(successes, trials, confidence)
 
 

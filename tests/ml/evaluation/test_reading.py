@@ -1,0 +1,155 @@
+"""Joining predictions to the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml import layout
+from ml.errors import DataError, NotFoundError
+from ml.evaluation.reading import FAILED, REFUSED, read_outcomes
+from ml.evaluation.scores import score
+from ml.prediction.lines import Answer, Instance, Line
+from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, Sample, right, world, wrong
+
+
+def read(here, **how):
+    return read_outcomes(here.storage, BATCH, list(here.classes), **how)
+
+
+def test_predictions_are_joined_by_key_whatever_their_order(tmp_path):
+    samples = [Sample("a", "b"), Sample(None, None), Sample("c", "c"), Sample("b", None), *right(30)]
+    outcomes = read(world(tmp_path, samples, pictures=False))
+    assert outcomes.truth.tolist()[:4] == [0, REFUSED, 2, 1]
+    assert outcomes.predicted.tolist()[2:4] == [2, FAILED]
+    assert outcomes.predicted[0] == 1
+
+
+def test_the_files_of_a_vertex_job_are_read_together(tmp_path):
+    here = world(tmp_path, [*right(20), *wrong(5), Sample("a", None)], pictures=False)
+    whole = read(here)
+    here.storage.delete(layout.batch(BATCH, layout.PREDICTIONS))
+    answers = [line for line in here.lines if line.error is None]
+    here.predictions("predictions/prediction.results-00000-of-00002", answers[:7])
+    here.predictions("predictions/prediction.results-00001-of-00002", answers[7:])
+    here.predictions("predictions/prediction.errors_stats-00000-of-00001", [x for x in here.lines if x.error])
+    here.storage.write(layout.batch(BATCH, "predictions/job.log"), b"not a prediction")
+    assert read(here).predicted.tolist() == whole.predicted.tolist()
+
+
+def test_predictions_of_another_batch_are_not_read(tmp_path):
+    here = world(tmp_path, right(3), pictures=False)
+    here.storage.write(layout.batch("other-0123abcd", layout.PREDICTIONS), b"not even JSON")
+    assert len(read(here).predicted) == 3
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    here = world(tmp_path, right(3), pictures=False)
+    here.storage.delete(layout.batch(BATCH, layout.PREDICTIONS))
+    with pytest.raises(NotFoundError, match="run `predict` first"):
+        read(here)
+
+
+def test_a_missing_line_is_an_error(tmp_path):
+    here = world(tmp_path, right(10), pictures=False)
+    here.predictions(lines=here.lines[:-2])
+    with pytest.raises(DataError, match="incomplete: 2 of 10"):
+        read(here)
+
+
+def test_a_line_cut_short_is_an_error_that_names_it(tmp_path):
+    here = world(tmp_path, right(10), pictures=False)
+    name = layout.batch(BATCH, layout.PREDICTIONS)
+    here.storage.write(name, here.storage.read(name)[:-30])
+    with pytest.raises(DataError, match=r"predictions\.jsonl, line 10"):
+        read(here)
+
+
+def test_two_predictions_of_one_sample_are_an_error(tmp_path):
+    here = world(tmp_path, right(10), pictures=False)
+    here.predictions(lines=[*here.lines, here.lines[4]])
+    with pytest.raises(DataError, match=r"line 11: sample .* has a prediction already"):
+        read(here)
+
+
+@pytest.mark.parametrize("key", [-1, 3, 10**9])
+def test_a_prediction_of_no_sample_is_an_error(tmp_path, key):
+    here = world(tmp_path, right(3), pictures=False)
+    here.predictions(lines=[*here.lines, Line(Instance(key, "a/x.png", "1"), Answer("a", [1, 0, 0]))])
+    with pytest.raises(DataError, match=f"sample {key} is not in the batch's manifest"):
+        read(here)
+
+
+def test_a_prediction_of_a_refused_sample_is_an_error(tmp_path):
+    here = world(tmp_path, [Sample(None, None), *right(3)], pictures=False)
+    here.predictions(lines=[*here.lines, Line(Instance(0, "a/x.png", "1"), Answer("a", [1, 0, 0]))])
+    with pytest.raises(DataError, match="or was refused"):
+        read(here)
+
+
+def test_a_predicted_label_that_the_release_does_not_know_is_an_error(tmp_path):
+    here = world(tmp_path, right(3), pictures=False)
+    here.predictions(lines=[*here.lines[1:], Line(here.lines[0].instance, Answer("z", [1, 0, 0]))])
+    with pytest.raises(DataError, match="label 'z' is not one of the release's classes"):
+        read(here)
+
+
+def test_a_line_with_neither_prediction_nor_error_is_an_error(tmp_path):
+    here = world(tmp_path, right(3), pictures=False)
+    here.predictions(lines=[*here.lines[1:], Line(here.lines[0].instance)])
+    with pytest.raises(DataError, match="neither a prediction nor an error"):
+        read(here)
+
+
+def test_the_worst_mistakes_are_the_most_probable_ones(tmp_path):
+    samples = [Sample("a", "b", probability=0.4 + number / 100) for number in range(50)]
+    mistakes = read(world(tmp_path, [*samples, *right(50)], pictures=False), worst=4).mistakes
+    assert [round(mistake.probability, 2) for mistake in mistakes] == [0.89, 0.88, 0.87, 0.86]
+    assert {(mistake.label, mistake.predicted) for mistake in mistakes} == {("a", "b")}
+
+
+def test_equally_probable_mistakes_are_taken_in_the_manifest_s_order(tmp_path):
+    mistakes = read(world(tmp_path, wrong(30), pictures=False), worst=3).mistakes
+    assert [mistake.object for mistake in mistakes] == ["a/0.png", "b/1.png", "c/2.png"]
+
+
+def test_the_samples_to_measure_are_spread_over_the_batch_and_the_same_each_time(tmp_path):
+    here = world(tmp_path, right(1000), pictures=False)
+    chosen = [int(sample.object[2:-4]) for sample in read(here, choose=10).chosen]
+    assert chosen == [int(sample.object[2:-4]) for sample in read(here, choose=10).chosen]
+    assert len(chosen) == 10
+    assert max(np.diff(chosen)) <= 112
+
+
+def test_a_label_never_seen_is_a_mistake_and_told_apart(tmp_path):
+    here = world(tmp_path, [*right(9), Sample("unknown", "a")], pictures=False)
+    scores = score(read(here), 0.95, 1.0)
+    assert (scores.counts.correct, scores.counts.evaluated, scores.counts.unseen) == (9, 10, 1)
+    assert [(one.label, one.seen) for one in scores.classes][-1] == ("unknown", False)
+
+
+def test_human_level_is_by_label_and_1_where_none_is_given(tmp_path):
+    here = world(tmp_path, [Sample("a", "a"), Sample("a", "b"), Sample("b", "a"), Sample("b", "a")], pictures=False)
+    a, b = score(read(here), 0.95, {"a": 0.8}).classes
+    assert (a.human_level, a.gap, a.priority) == pytest.approx((0.8, 0.3, 0.15))
+    assert (b.human_level, b.gap, b.priority) == pytest.approx((1.0, 1.0, 0.5))
+
+
+predicted = st.none() | st.sampled_from(CLASSES)
+labels = st.none() | st.sampled_from([*CLASSES, "unknown"])
+
+
+@given(st.lists(st.builds(Sample, labels, predicted), max_size=60))
+def test_the_counts_add_up(tmp_path_factory, samples):
+    here = world(tmp_path_factory.mktemp("counts"), samples, pictures=False)
+    scores = score(read(here), 0.95, 1.0)
+    usable = [sample for sample in samples if sample.label is not None]
+    done = [sample for sample in usable if sample.predicted is not None]
+    assert scores.counts.samples == len(usable) == sum(one.count + one.failed for one in scores.classes)
+    assert scores.counts.refused == len(samples) - len(usable)
+    assert scores.counts.correct == sum(sample.label == sample.predicted for sample in done)
+    assert sum(scores.labels.values()) == sum(scores.predicted.values()) == scores.counts.evaluated == len(done)
+    assert sum(one.share for one in scores.classes) == pytest.approx(1 if done else 0)
+    assert all(one.accuracy is None or one.accuracy in one.interval for one in scores.classes)
