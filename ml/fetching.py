@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import google_crc32c
 
@@ -21,14 +21,13 @@ from ml.storage import Storage
 _GROUP = 8
 _GROUP_BYTES = 1 << 20
 #: Requests under way at most, and the time that one request should cost: a store that needs 20 ms gets all threads, a
-#: local disk two (more only contend for the interpreter).
+#: local disk one (more only contend for the interpreter).
 _MOST_THREADS = 48
-_LEAST_THREADS = 2
+_LEAST_THREADS = 1
 _SECONDS_PER_SAMPLE = 0.0005
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """One sample of a manifest: its bytes, or (``data`` is empty then) why there are none."""
 
     entry: ManifestEntry

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from ml.records import ClassCount, ManifestEntry, Refusal, SampleFate, SpanSample
 from ml.spans.assignment import Split, new_in_eval
@@ -45,8 +46,7 @@ CREATE INDEX by_number ON images (number);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A sample that decodes: its content hash, its example framed for a TFRecord file, its row of statistics."""
 
     content: bytes
@@ -54,8 +54,7 @@ class Candidate:
     statistics: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One example of the span, in the order of the files."""
 
     label: str

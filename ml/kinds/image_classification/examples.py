@@ -6,6 +6,9 @@ from __future__ import annotations
 IMAGE = "image"
 LABEL = "label"
 
+_KEY = b"\x0a"  # field 1, length-delimited: a map entry's key, and each level of Example, Features, Feature, BytesList
+_VALUE = b"\x12"  # field 2, length-delimited: a map entry's value
+
 
 def encode_example(image: bytes, label: str) -> bytes:
     """The serialized Example.
@@ -13,26 +16,28 @@ def encode_example(image: bytes, label: str) -> bytes:
     Written by hand, in protobuf's wire format, since this runs once for each sample and the message has one shape: the
     result equals ``tf.train.Example(…).SerializeToString(deterministic=True)`` at a fraction of the time.
     """
-    return _field(_entry(IMAGE, image) + _entry(LABEL, label.encode()))
+    text = label.encode()
+    image_head, label_entry = _entry_head(IMAGE, len(image)), _entry_head(LABEL, len(text)) + text
+    head = _KEY + _varint(len(image_head) + len(image) + len(label_entry))
+    return b"".join((head, image_head, image, label_entry))
 
 
-def _entry(name: str, value: bytes) -> bytes:
-    """One entry of ``Features.feature``, a map from string (1) to Feature (2), itself a BytesList (1) of bytes (1)."""
-    return _field(_field(name.encode()) + b"\x12" + _sized(_field(_field(value))))
+def _entry_head(name: str, size: int) -> bytes:
+    """All of an entry of ``Features.feature`` but its value, which is the last of its bytes and ``size`` long: a map
+    from string to Feature, which holds a BytesList, which holds the value."""
+    head = _KEY + _varint(size)
+    for tag in (_KEY, _VALUE):
+        head = tag + _varint(len(head) + size) + head
+    head = _KEY + _varint(len(name)) + name.encode() + head
+    return _KEY + _varint(len(head) + size) + head
 
 
-def _field(content: bytes) -> bytes:
-    """Field number 1, length-delimited."""
-    return b"\x0a" + _sized(content)
-
-
-def _sized(content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((size,)) + content
-    varint = bytearray()
-    while size > 0x7F:
-        varint.append(size & 0x7F | 0x80)
-        size >>= 7
-    varint.append(size)
-    return bytes(varint) + content
+def _varint(number: int) -> bytes:
+    if number < 0x80:
+        return bytes((number,))
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)

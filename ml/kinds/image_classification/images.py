@@ -10,6 +10,7 @@ The *canonical pixels* of an image are uint8 [height, width, 3], RGB: grey is re
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import struct
 import zlib
@@ -152,6 +153,7 @@ def _decoder() -> Any:
     def decode(encoded: Any) -> Any:
         return [tf.io.decode_image(one, channels=3, expand_animations=False) for one in tf.unstack(encoded)]
 
+    atexit.register(_decoder.cache_clear)  # TensorFlow's graphs can't be freed once the interpreter is half gone
     return decode.get_concrete_function()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,7 @@ from ml.kinds.image_classification.images import UnusableImageError, content_has
 from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(NamedTuple):
     """``content`` is the 32 bytes of the content hash; ``statistics`` the float32 values of :data:`STATISTICS`."""
 
     content: bytes
