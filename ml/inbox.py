@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ml import layout
 from ml.batches import open_batch, read_manifest
 from ml.errors import NotFoundError
@@ -30,12 +32,30 @@ def count(storage: Storage, at_least: int, *, kind: str = "image_classification"
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """Hashes (names would take too much memory) of the samples that one version of a manifest names."""
+
+    manifest: str
+    samples: frozenset[int]
+
+
+_last = _Frozen("", frozenset())
+
+
 def _frozen(storage: Storage) -> frozenset[int]:
-    """Hashes, not names: a batch may have a million samples."""
+    """What the open batch names already. A manifest never changes, so a sensor that looks often reads it once."""
+    global _last
     held = open_batch(storage)
     if held is None:
         return frozenset()
+    name = layout.batch(held.batch, layout.MANIFEST)
     try:
-        return frozenset(hash((entry.object, entry.generation)) for entry in read_manifest(storage, held.batch))
-    except NotFoundError:
+        manifest = f"{storage.uri(name)} {storage.stat(name).generation}"
+        last = _last
+        if last.manifest != manifest:
+            entries = read_manifest(storage, held.batch)
+            last = _last = _Frozen(manifest, frozenset(hash((entry.object, entry.generation)) for entry in entries))
+    except NotFoundError:  # the batch is being frozen still
         return frozenset()
+    return last.samples

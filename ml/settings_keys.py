@@ -50,5 +50,5 @@ def _allowed(schema: dict[str, Any]) -> str:
         return str(schema["const"])
     limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     return " ".join(
-        [schema.get("type", "any"), *(f"{sign} {schema[key]}" for key, sign in limits.items() if key in schema)]
+        [schema.get("type", "any"), *(f"{sign} {schema[key]:g}" for key, sign in limits.items() if key in schema)]
     )

@@ -18,10 +18,11 @@ def sample_of(name: str) -> Labelled | Unusable:
     Spaces, quotes and any script are fine; the extension's case doesn't matter. Refused are names that are not UTF-8,
     hold control characters, or lead elsewhere (``..``), and every other layout. Decides from the name alone: no I/O.
     """
-    if stands_for_bytes(name):
-        return Unusable("the name is not UTF-8")
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
-        return Unusable("the name holds a control character or a line break")
+    if not name.isprintable():  # rare, and the two looks are slow
+        if stands_for_bytes(name):
+            return Unusable("the name is not UTF-8")
+        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+            return Unusable("the name holds a control character or a line break")
     parts = name.split("/")
     if any(part in (".", "..") for part in parts):
         return Unusable("the name leads elsewhere (. or ..)")

@@ -8,7 +8,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ml.storage.local import STALE_SECONDS, TEMPORARY, LocalStorage
 FORK = multiprocessing.get_context("fork")
 
 
-def race(contestants: list[Callable[[], object]]) -> list[str]:
+def race(contestants: Sequence[Callable[[], object]]) -> list[str]:
     """Runs each in a process of its own, all let go at once; "won", or the name of the error each met."""
     start = FORK.Barrier(len(contestants))
     results = FORK.SimpleQueue()
@@ -48,7 +49,7 @@ def race(contestants: list[Callable[[], object]]) -> list[str]:
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_of_processes_that_create_one_object_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
-    claims = [lambda n=n: storage.write("batches/open.json", b"%d" % n, if_generation=ABSENT) for n in range(4)]
+    claims = [partial(storage.write, "batches/open.json", b"%d" % n, if_generation=ABSENT) for n in range(4)]
     assert race(claims) == ["ConflictError"] * 3 + ["won"]
 
 
@@ -56,7 +57,7 @@ def test_of_processes_that_create_one_object_exactly_one_wins(storage: LocalStor
 def test_of_processes_that_replace_one_generation_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
     before = storage.write("releases/serving.json", b"one")
     swaps = [
-        lambda n=n: storage.write("releases/serving.json", b"%d" % n, if_generation=before.generation) for n in range(4)
+        partial(storage.write, "releases/serving.json", b"%d" % n, if_generation=before.generation) for n in range(4)
     ]
     assert race(swaps) == ["ConflictError"] * 3 + ["won"]
 
@@ -72,7 +73,7 @@ def test_of_processes_that_publish_one_folder_exactly_one_wins_and_is_whole(
         for name in ("data", "span.json"):
             (local / name).write_text(str(number))
         locals_.append(local)
-    publications = [lambda l=l: storage.publish(l, "spans/span-1", marker="span.json") for l in locals_]  # noqa: E741
+    publications = [partial(storage.publish, local, "spans/span-1", marker="span.json") for local in locals_]
     assert race(publications) == ["ConflictError"] * 3 + ["won"]
     assert storage.read("spans/span-1/data") == storage.read("spans/span-1/span.json")
 
