@@ -174,6 +174,12 @@ class LocalAirflow:
 
     # What a run is and how it goes ---------------------------------------------------------------------------
 
+    def check_components(self, complaint: str = "Airflow can't go on") -> None:
+        """Raises ``LocalAirflowError`` beginning with ``complaint`` where one of the components has died."""
+        for component, process in self._processes.items():
+            if process.poll() is not None:
+                raise LocalAirflowError(f"{complaint}: the {component} has ended; see {self.log_file(component)}")
+
     def import_errors(self) -> dict[str, str]:
         """What Airflow's UI shows of DAG files that it couldn't import: file → message."""
         found = self.api.get("importErrors")["import_errors"]
@@ -236,7 +242,7 @@ class LocalAirflow:
         found = self.api.get(
             f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}?full_content=true"
         )
-        return "\n".join(line if isinstance(line, str) else line.get("event", "") for line in found["content"])
+        return "\n".join(_log_line(line) for line in found["content"])
 
     def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
         """Clears tasks of a run, so that they run again."""
@@ -301,9 +307,7 @@ class LocalAirflow:
     def _until(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
-            for component, process in self._processes.items():
-                if process.poll() is not None:
-                    raise LocalAirflowError(f"{complaint}: the {component} has ended; see {self.log_file(component)}")
+            self.check_components(complaint)
             if time.monotonic() > deadline:
                 logs = self.home / "airflow" / "logs"
                 raise LocalAirflowError(f"{complaint} after {timeout:.0f} s; see {logs}")
@@ -318,6 +322,14 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     # Each component leads its own session, so its workers, which it may leave behind, are in its group.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def _log_line(line: Any) -> str:
+    """A line of a task's log, with the messages of the exceptions that it tells."""
+    if isinstance(line, str):
+        return line
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or ()]
+    return " ".join([line.get("event", ""), *errors])
 
 
 def _last_line(text: str) -> str:

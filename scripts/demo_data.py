@@ -5,11 +5,11 @@ Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0; 1,797 images of
 scikit-learn as ``load_digits``, so nothing is downloaded.
 
 The *old camera* is a scanner: bright ink on black, grey, upright. The *new camera* photographs paper: dark ink on
-bright, slightly tinted paper, held at an angle, lit from one side, with the sensor's noise. Images of both are PNG files,
-upscaled to sides of 24 to 40 pixels.
+bright, slightly tinted paper, held at an angle, lit from one side, with the sensor's noise. Images of both are PNG
+files, upscaled to sides of 24 to 40 pixels.
 
-Each digit is in exactly one set, so no digit of one set was seen by a training on another; the two folders of ``holdout``
-show the same digits through both cameras.
+Each digit is in exactly one set, so no digit of one set was seen by a training on another; the two folders of
+``holdout`` show the same digits through both cameras.
 """
 
 from __future__ import annotations

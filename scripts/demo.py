@@ -1,0 +1,210 @@
+"""``make demo``: a deployed image classifier meets data that it can't handle, and mends itself.
+
+In a real Airflow of its own, below ``$RESPAN_HOME/demo``, begun anew each time. The demo itself only does what a
+collector of images would (it drops files into the inbox) and looks on; everything else is done by the DAGs.
+
+Exit code: 0 when every promise of :mod:`scripts.demo_summary` was kept, 1 when one was broken or a step failed, 130
+after Ctrl-C. The result is ``$RESPAN_HOME/demo/summary.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ml import releases, windows
+from ml.errors import DataError, RespanError
+from ml.home import home
+from ml.layout import inbox
+from ml.names import check_pipeline_name
+from ml.storage import Storage, open_storage
+from scripts.airflow_api import ApiError
+from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
+from scripts.demo_timeline import DemoError, Timeline, Watcher
+from scripts.model_side import ModelSide, tfx_python
+
+_PATIENCE_SECONDS = 900.0
+
+
+class Demo:
+    """One run of the demo, stage by stage, in ``folder``."""
+
+    def __init__(self, folder: Path, pipeline: str, timeline: Timeline) -> None:
+        self.folder, self.pipeline, self.timeline = folder, check_pipeline_name(pipeline), timeline
+        python = tfx_python(home())
+        self.airflow = LocalAirflow(folder, environment={"RESPAN_TFX_PYTHON": str(python)})
+        self.model_side = ModelSide(python, self.airflow.environment)
+        self.storage: Storage = open_storage(f"file://{folder / 'storage'}").child(pipeline)
+        self.evaluation, self.retraining, self.training = (
+            f"{pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
+        )
+        self.watcher = Watcher(self.airflow, [self.evaluation, self.retraining, self.training], timeline)
+        self.seconds: dict[str, float] = {}
+        self.collected = 0
+        self.reports: list[str] = []
+
+    def run(self) -> Summary:
+        """All stages. Raises ``DemoError``, or an error of Airflow's or the model's side, where one can't be done."""
+        self._begin()
+        self._collect("first", "the old camera")
+        self.airflow.unpause(self.training, self.retraining, self.evaluation)
+        self._await_release(1)
+        self._ends("first_release")
+        first = self._score()
+
+        self._collect("shifted", "a new camera")
+        self._await_release(2)
+        [evaluated] = self._evaluations()[-1:]
+        self._ends("second_release")
+        second = self._score()
+
+        self._collect("fresh", "the new camera, not seen before")
+        before = len(self.watcher.succeeded(self.evaluation))
+        self.watcher.until(
+            lambda: len(self.watcher.succeeded(self.evaluation)) > before,
+            what="the evaluation of the fresh batch",
+            timeout=_PATIENCE_SECONDS,
+        )
+        [evaluated_again] = self._evaluations()[-1:]
+        self.reports = [evaluated["report"], evaluated_again["report"]]
+        self.timeline.line(f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']:.3f} right")
+        self._ends("fresh_batch")
+
+        self.timeline.headline("Where is each sample now? `python -m ml audit`, from storage alone")
+        audit = self.model_side.json("audit", self.pipeline, accepted=(0, DataError.exit_code))
+        self.timeline.line(", ".join(f"{count} {place}" for place, count in audit.items() if isinstance(count, int)))
+        self._ends("audit")
+        return Summary(
+            first_release=first,
+            verdict=evaluated["verdict"],
+            second_release=second,
+            verdict_after=evaluated_again["verdict"],
+            spans=windows.complete_spans(self.storage),
+            audit=AuditCount(audit["collected"], audit["lost"], audit["duplicated"]),
+            seconds={**self.seconds, "total": round(self.timeline.seconds(), 1)},
+        )
+
+    def stop(self) -> None:
+        """Ends Airflow and the warm process."""
+        self.airflow.stop()
+        self.model_side.cool_down()
+
+    def _begin(self) -> None:
+        self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits with two cameras")
+        self.model_side.cool_down()  # of an earlier demo that was killed
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        drawing = self.model_side.start("scripts.demo_data", str(self.folder / "data"))
+        self.airflow.start()
+        self.model_side.warm_up()
+        _output, error = drawing.communicate()
+        if drawing.returncode:
+            raise DemoError(f"the pictures can't be drawn: {error.decode('utf-8', 'replace').strip()[-500:]}")
+        self.airflow.wait_for_dags(self.evaluation, self.retraining, self.training)
+        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.password})")
+        self._ends("start")
+
+    def _collect(self, name: str, source: str) -> None:
+        """Images appear in the inbox as a collector's would: each at once, complete, under its final name."""
+        files = sorted((self.folder / "data" / name).glob("*/*.png"))
+        self.timeline.headline(f"{len(files)} images of {source} arrive in the inbox")
+        for file in files:
+            target = Path(self.storage.uri(inbox(f"{file.parent.name}/{file.name}")))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.rename(target)
+        self.collected += len(files)
+
+    def _await_release(self, count: int) -> None:
+        self.watcher.until(
+            lambda: len(self.watcher.succeeded(self.retraining)) >= count,
+            what=f"release {count}",
+            timeout=_PATIENCE_SECONDS,
+        )
+
+    def _evaluations(self) -> list[dict[str, Any]]:
+        """What the `evaluate` tasks of the finished evaluations returned, in order."""
+        found = (
+            self.airflow.result(self.evaluation, run, "evaluate") for run in self.watcher.succeeded(self.evaluation)
+        )
+        return [result for result in found if result]
+
+    def _score(self) -> ScoredRelease:
+        serving = releases.serving(self.storage)
+        if serving is None:
+            raise DemoError(f"nothing is released: see {self.storage.uri('releases')}")
+        self.timeline.headline(f"Scoring release {serving.version} on digits that no training saw")
+        accuracies = []
+        for camera, folder in (("the old camera", "plain"), ("the new camera", "shifted")):
+            data = self.folder / "data" / "holdout" / folder
+            score = self.model_side.json("score", self.pipeline, str(data), "--version", str(serving.version))
+            self.timeline.line(f"through {camera}: {score['accuracy']:.3f} ({score['correct']} of {score['samples']})")
+            accuracies.append(score["accuracy"])
+        return ScoredRelease(serving.version, *accuracies)
+
+    def _ends(self, stage: str) -> None:
+        self.seconds[stage] = round(self.timeline.seconds() - sum(self.seconds.values()), 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="A deployed model fails on new data and mends itself."
+    )
+    parser.add_argument("--pipeline", default=os.environ.get("PIPELINE") or "image_classification")
+    chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    timeline = Timeline()
+    folder = home() / "demo"
+    demo = Demo(folder, chosen.pipeline, timeline)
+    try:
+        try:
+            summary = demo.run()
+        finally:
+            timeline.headline("Stopping Airflow")
+            demo.stop()
+    except KeyboardInterrupt:
+        timeline.plain("interrupted; nothing is left running")
+        return 130
+    except (DemoError, LocalAirflowError, ApiError, RespanError) as error:
+        timeline.plain(f"\nThe demo failed. {error}")
+        return 1
+    file = folder / "summary.json"
+    file.write_text(json.dumps(summary.document(), indent=1) + "\n", "utf-8")
+    _tell(summary, demo, timeline, file)
+    broken = broken_promises(summary, images=demo.collected)
+    for promise in broken:
+        timeline.plain(f"BROKEN: {promise}")
+    return 1 if broken else 0
+
+
+def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
+    timeline.plain("\n                 accuracy on held-out digits\n                 old camera   new camera")
+    for release in (summary.first_release, summary.second_release):
+        timeline.plain(f"  release {release.version:<6} {release.accuracy:>10.3f} {release.accuracy_on_shifted:>12.3f}")
+    timeline.plain(
+        f"\n  verdict on the new camera   {summary.verdict}, after retraining {summary.verdict_after}"
+        f"\n  spans                       {summary.spans}"
+        f"\n  samples                     {summary.audit.collected} collected, {summary.audit.lost} lost, "
+        f"{summary.audit.duplicated} duplicated"
+        f"\n  seconds                     {', '.join(f'{stage} {s:.0f}' for stage, s in summary.seconds.items())}"
+        f"\n\n  summary   {file}"
+    )
+    for report in demo.reports:
+        timeline.plain(f"  report    {report}")
+    timeline.plain(f"  Airflow's UI on this state:   RESPAN_HOME={demo.folder} make airflow\n")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
