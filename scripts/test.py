@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -115,7 +117,7 @@ def total(closings: Sequence[str], seconds: float) -> str:
 
 def run(home: Path, suites: Sequence[tuple[Suite, list[str]]], options: Sequence[str]) -> list[tuple[Suite, int, str]]:
     """Runs ``suites`` side by side. Returns each one's exit code and closing line. Leaves no process behind."""
-    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE",)}
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="respan-test-") as folder:
         try:
@@ -135,7 +137,10 @@ def run(home: Path, suites: Sequence[tuple[Suite, list[str]]], options: Sequence
             for running in started:
                 say(f"\n{f' {running.suite.name}: {running.suite.environment} environment ':-^80}")
                 closing = running.show()
-                done.append((running.suite, running.process.returncode, closing))
+                code = running.process.returncode
+                if code == 0 and not counts(closing):
+                    code, closing = 1, f"ended without pytest's closing line: {closing}"
+                done.append((running.suite, code, closing))
             return done
         finally:
             for running in started:
@@ -165,7 +170,12 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201
 
 
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
