@@ -12,6 +12,7 @@ from ml.ledger import Ledger, Problem, Trouble
 from ml.parallel import map_ahead
 from ml.records import Record, Refusal, SampleFate, SpanSample
 from ml.storage import Storage
+from ml.temporary import temporary_folder
 
 #: How many samples with a problem are named.
 NAMED = 10
@@ -46,7 +47,7 @@ def audit(storage: Storage) -> Audit:
     May run while batches are frozen and settled: what looks like a problem is looked at again before it is reported.
     Memory doesn't grow with the number of samples; a temporary file does (about 300 bytes for each).
     """
-    with Ledger() as ledger:
+    with temporary_folder() as folder, Ledger(folder / "ledger.sqlite") as ledger:
         _fill(ledger, storage)
         ledger.close_books()
         places = ledger.places()

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,7 @@ from ml.errors import DataError, NotFoundError
 from ml.records import Batch, ManifestEntry, OpenBatch, Record, Refusal
 from ml.settings import Settings
 from ml.storage import Storage
+from ml.temporary import temporary_folder
 
 R = TypeVar("R", bound=Record)
 
@@ -96,8 +96,8 @@ def read_lines(storage: Storage, name: str, record: type[R]) -> Iterator[R]:
 
 def write_lines(storage: Storage, name: str, records: Iterable[Record]) -> int:
     """Writes the records as one JSON Lines object, atomically and streaming. Returns how many there were."""
-    with tempfile.TemporaryDirectory(prefix="respan-") as folder:
-        local = Path(folder) / "lines"
+    with temporary_folder() as folder:
+        local = folder / "lines"
         count = write_local_lines(local, records)
         storage.upload(local, name)
     return count

@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import heapq
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import google_crc32c
 
@@ -25,6 +23,7 @@ from ml.parallel import map_ahead
 from ml.records import Batch, BatchState, ManifestEntry, OpenBatch, now
 from ml.settings import Settings
 from ml.storage import ABSENT, ObjectInfo, Storage
+from ml.temporary import temporary_folder
 
 
 def freeze(storage: Storage, settings: Settings, run_id: str, *, max_samples: int | None = None) -> Batch:
@@ -113,8 +112,7 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
     if limit is not None:
         listed = _choice(listed, limit, batch)
     counts: Counter[bool] = Counter()
-    with tempfile.TemporaryDirectory(prefix="respan-") as folder:
-        local = Path(folder)
+    with temporary_folder() as local:
         write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, settings, listed), counts))
         if not counts:
             release(storage, batch)

@@ -7,7 +7,6 @@ A sample is known by its object name and generation. What is asked of the ledger
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -106,11 +105,12 @@ class Problem:
 
 
 class Ledger:
-    """Use as a context manager; its file goes with it. First fill it, then :meth:`close_books`, then ask."""
+    """Use as a context manager, which closes its file. First fill it, then :meth:`close_books`, then ask."""
+
+    def __init__(self, file: Path) -> None:
+        self._db = sqlite3.connect(file, isolation_level=None)
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="respan-")
-        self._db = sqlite3.connect(Path(self._folder.name) / "ledger.sqlite", isolation_level=None)
         self._db.executescript(_TABLES)
         self._db.execute("BEGIN")
         return self
@@ -119,7 +119,6 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        self._folder.cleanup()
 
     def add_inbox(self, samples: Iterable[tuple[str, str]]) -> None:
         """Object and generation of each sample in the inbox."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ml.settings import Settings
 from ml.storage.local import LocalStorage
+from tests.unit.data.mounting import mount, unmount
 
 
 @pytest.fixture
@@ -24,3 +26,13 @@ def storage(root: Path) -> LocalStorage:
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return Settings.model_validate({"name": "digits", "kind": "image_classification", "data": {"max_refused_share": 1}})
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    yield folder
+    unmount(str(folder))

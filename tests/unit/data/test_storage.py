@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 from ml.errors import ConflictError, NotFoundError, RespanError, SettingsError, StorageError
 from ml.storage import ABSENT, open_storage
 from ml.storage.local import STALE_SECONDS, TEMPORARY, LocalStorage
+from tests.unit.data.mounting import mount
 
 FORK = multiprocessing.get_context("fork")
 
@@ -243,23 +243,6 @@ def test_a_root_that_is_no_absolute_file_uri_is_refused() -> None:
             open_storage(uri)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB, which takes root's rights to mount."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    _mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def _mount(*arguments: str) -> None:
-    try:
-        subprocess.run(["mount", *arguments], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a file system takes root's rights")
-
-
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing_behind(tiny_disk: Path) -> None:
     storage = LocalStorage(tiny_disk)
     storage.write("inbox/a", b"sample")
@@ -272,7 +255,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing_behind(tiny_disk: Pat
 def test_a_read_only_root_is_one_clear_error(tiny_disk: Path) -> None:
     storage = LocalStorage(tiny_disk)
     storage.write("inbox/a", b"sample")
-    _mount("-o", "remount,ro", str(tiny_disk))
+    mount("-o", "remount,ro", str(tiny_disk))
     for work in (
         lambda: storage.write("b", b""),
         lambda: storage.move("inbox/a", "archive/a"),

@@ -1,0 +1,19 @@
+"""Real file systems for the tests that need a full or a read-only disk."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+
+def mount(*arguments: str) -> None:
+    """``mount(8)``; skips the test where this user may not."""
+    try:
+        subprocess.run(["mount", *arguments], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system takes root's rights")
+
+
+def unmount(folder: str) -> None:
+    subprocess.run(["umount", folder], check=True)
