@@ -22,3 +22,15 @@ class Result:
     unit: str
     bound: str
     detail: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sign, _, number = self.bound.partition(" ")
+        if sign not in ("<=", ">="):
+            raise ValueError(f"the bound of {self.name} is {self.bound!r}: say '<= 1.25' or '>= 3'")
+        float(number)
+
+    @property
+    def met(self) -> bool:
+        """Whether the ratio keeps its bound."""
+        sign, _, number = self.bound.partition(" ")
+        return self.ratio <= float(number) if sign == "<=" else self.ratio >= float(number)

@@ -104,8 +104,8 @@ class Demo:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         drawing = self.model_side.start("scripts.demo_data", str(self.folder / "data"))
-        self.airflow.start()
         self.model_side.warm_up()
+        self.airflow.start()
         _output, error = drawing.communicate()
         if drawing.returncode:
             raise DemoError(f"the pictures can't be drawn: {error.decode('utf-8', 'replace').strip()[-500:]}")

@@ -20,8 +20,8 @@ _RESULTS = "ml.commands.output.results"
 def json_option(function: F) -> F:
     """Adds ``--json`` (parameter ``as_json``) to a command.
 
-    The document that :func:`show` prints is then all that standard output gets: what a user's module, Keras or TFX print
-    there on the way goes to standard error.
+    The document that :func:`show` prints is then all that standard output gets: what a user's module, Keras or TFX
+    print there on the way goes to standard error.
     """
     text = "Print one JSON document on standard output."
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=_keep_for_results, help=text)(
