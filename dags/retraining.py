@@ -65,7 +65,7 @@ def retraining(settings: Settings) -> None:
         return release
 
     span = MlCommandOperator(task_id="prepare_span", arguments=["span", "prepare", name, BATCH])
-    window: Any = MlCommandOperator(task_id="window", arguments=["window", name])
+    window: Any = MlCommandOperator(task_id="window", arguments=["window", name], multiple_outputs=True)
     train = TriggerTrainingOperator(
         task_id="train",
         training_dag_id=dag_id(name, "training"),

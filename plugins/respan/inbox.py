@@ -30,9 +30,8 @@ class InboxState:
 
 
 def samples_needed(settings: Settings) -> int:
-    """How many samples an evaluation waits for. Never fewer than a verdict needs: a batch without one is returned to
-    the
-    inbox, which would be ready again at once."""
+    """How many samples an evaluation waits for. Never fewer than a verdict needs: a batch without a verdict is returned
+    to the inbox, which would be ready again at once."""
     return max(settings.evaluation.min_samples, settings.evaluation.min_evaluated)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow.sdk import DAG
@@ -10,6 +11,10 @@ from ml.names import safe_id
 from ml.settings import Settings
 from respan.failures import RETRIES
 from respan.names import dag_id
+
+#: Any day in the past. Without one, ``@continuous`` gives its second run the logical date of its first, and never
+#: creates it.
+_START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def pipeline_dag(settings: Settings, life_stage: str, *, doc: str, **kwargs: Any) -> DAG:
@@ -25,6 +30,7 @@ def pipeline_dag(settings: Settings, life_stage: str, *, doc: str, **kwargs: Any
         doc_md=doc,
         tags=sorted({"respan", life_stage, settings.name, *settings.tags}),
         default_args={"owner": settings.owner, **RETRIES},
+        start_date=_START,
         catchup=False,
         max_active_runs=1,
         user_defined_macros={"safe_id": safe_id},

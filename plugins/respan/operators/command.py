@@ -25,8 +25,7 @@ class MlCommandOperator(BaseOperator):
     every command finds its own finished work. Killing the task kills the command and all that it started.
 
     :param arguments: the command and its arguments, templated; outputs of other tasks may be among them. A number
-    becomes
-        its text, a list of numbers a window (``1,2``).
+        becomes its text, a list of numbers a window (``1,2``).
     """
 
     template_fields: Sequence[str] = ("arguments",)
@@ -46,7 +45,7 @@ class MlCommandOperator(BaseOperator):
             if exit_code:
                 raise failure(exit_code, last_error or f"the command ended with exit code {exit_code} and no message")
             output.seek(0)
-            return _document(output.read(), argv)
+            return self._document(output.read().decode("utf-8", "replace"))
 
     def on_kill(self) -> None:
         if self._command is not None:
@@ -72,6 +71,16 @@ class MlCommandOperator(BaseOperator):
                         last_error = text.removeprefix(_ERROR)
                 return command.wait(), last_error or last_line
 
+    def _document(self, output: str) -> Any:
+        """The last line; what a pipeline's own code printed before it belongs to the log."""
+        *printed, last = output.strip().splitlines() or [""]
+        for line in printed:
+            self.log.info("%s", line)
+        try:
+            return json.loads(last)
+        except ValueError:
+            raise AirflowException(f"the command ended well but wrote no JSON document: {last[:200]!r}") from None
+
 
 def _text(argument: Any) -> str:
     if isinstance(argument, list | tuple):
@@ -79,11 +88,3 @@ def _text(argument: Any) -> str:
     if argument is None:
         raise AirflowException("an argument of the command is missing: an earlier task returned nothing for it")
     return str(argument)
-
-
-def _document(output: bytes, argv: Sequence[str]) -> Any:
-    try:
-        return json.loads(output)
-    except ValueError:
-        start = output[:200].decode("utf-8", "replace")
-        raise AirflowException(f"`{' '.join(argv)}` wrote no JSON document but {start!r}") from None

@@ -1,0 +1,124 @@
+"""A small deployment for the end-to-end tests: one pipeline of its own, images that a small network learns in seconds,
+and a local Airflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+
+from scripts.airflow_local import PROJECT, LocalAirflow
+
+PIPELINE = "stripes"
+SIDE = 12
+
+SETTINGS = """
+description: Tells horizontal from vertical stripes.
+kind: image_classification
+evaluation:
+  min_samples: 60
+  min_evaluated: 40
+  poll_seconds: 0.5
+  threshold: 0.8
+  max_label_drift: 0.6
+  max_prediction_drift: 0.6
+training:
+  epochs: 8
+  batch_size: 16
+  blessing_threshold: 0.7
+model:
+  image_size: 12
+  max_shift: 0.0
+  max_rotation: 0.0
+"""
+
+
+class Deployment:
+    """Below ``folder``: RESPAN_HOME, a pipelines folder with :data:`PIPELINE`, and the storage.
+
+    :param environment: further variables for Airflow.
+    """
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.home = folder / "home"
+        self.storage = self.home / "storage" / PIPELINE
+        pipelines = folder / "pipelines"
+        _write_pipeline(pipelines / PIPELINE)
+        self.airflow = LocalAirflow(
+            self.home,
+            pipelines=str(pipelines),
+            environment={"RESPAN_TFX_PYTHON": os.environ["RESPAN_TFX_PYTHON"], **environment},
+        )
+        self._made = 0
+
+    def collect(self, count: int, *, seed: int) -> None:
+        """Puts ``count`` new samples into the inbox, half of each label."""
+        shuffled = random.Random(seed)
+        for number in range(count):
+            label = ("across", "upright")[number % 2]
+            target = self.storage / "inbox" / label / f"{seed}-{number}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_png(_stripes(label, shuffled)))
+        self._made += count
+
+    @property
+    def collected(self) -> int:
+        return self._made
+
+    def ml(self, *arguments: str) -> Any:
+        """The JSON that ``python -m ml …`` prints, run as a person would beside the running Airflow."""
+        done = subprocess.run(
+            [os.environ["RESPAN_TFX_PYTHON"], "-m", "ml", *arguments, "--json"],
+            env={**os.environ, **self.airflow.environment},
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+def _write_pipeline(folder: Path) -> None:
+    shutil.copytree(
+        PROJECT / "ml" / "pipelines" / "image_classification",
+        folder,
+        ignore=shutil.ignore_patterns("*_test.py", "__pycache__"),
+    )
+    (folder / "settings.yaml").write_text(SETTINGS)
+    graph = json.loads((folder / "graph.json").read_text())
+    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": PIPELINE}))
+
+
+def _stripes(label: str, shuffled: random.Random) -> list[list[int]]:
+    phase, bright, dark = shuffled.randrange(4), shuffled.randrange(170, 240), shuffled.randrange(10, 80)
+    rows = [
+        [
+            (bright if ((y if label == "across" else x) + phase) // 2 % 2 else dark) + shuffled.randrange(-8, 8)
+            for x in range(SIDE)
+        ]
+        for y in range(SIDE)
+    ]
+    return rows
+
+
+def _png(rows: list[list[int]]) -> bytes:
+    """A grey 8-bit PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+    pixels = b"".join(b"\0" + bytes(row) for row in rows)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(pixels))
+        + chunk(b"IEND", b"")
+    )
