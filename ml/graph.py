@@ -50,7 +50,7 @@ def graph_file(pipeline: str) -> Path:
 
 
 def read_graph(pipeline: str) -> Graph:
-    """The compiled graph. Raises ``NotFoundError`` before the first ``compile``, ``SettingsError`` if it is not valid."""
+    """The compiled graph. Raises ``NotFoundError`` before the first ``compile``, ``SettingsError`` if it is damaged."""
     file = graph_file(pipeline)
     remedy = f"run: python -m ml compile {pipeline}"
     try:

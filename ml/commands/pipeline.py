@@ -118,6 +118,8 @@ def train(pipeline: str, run_id: str | None, window: str | None, overrides: tupl
     """Run all components of a training run of PIPELINE, in this process."""
     from datetime import datetime, timezone
 
+    from ml.home import pipeline_storage
+
     run_id = run_id or f"train {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
     run = _start(pipeline, run_id, window, overrides)
     from ml.tfx.logs import quiet
@@ -131,7 +133,7 @@ def train(pipeline: str, run_id: str | None, window: str | None, overrides: tupl
     for node in compiled.nodes:
         result = compiled.run_node(node)
         note(f"{result.node}: {result.state} in {result.seconds:.1f} s")
-    outcome = run_outcome(compiled)
+    outcome = run_outcome(pipeline, pipeline_storage(pipeline), run.run)
     told = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
     show(
         {"run": run.run, "blessed": outcome.blessed, "pushed": outcome.pushed, "metrics": outcome.metrics},

@@ -1,4 +1,4 @@
-"""From settings to ``graph.json``: the pipeline is built for a run that never happens, and its edges are written down."""
+"""From settings to ``graph.json``: builds the pipeline for a run that never happens, and writes down its edges."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ LABELS_SIGNATURE = "transform_labels"
 LABEL_INDEX = "label_index"
 PROBABILITIES = "probabilities"
 
+#: The training settings that change what is trained, and not when or whether it is released.
+_FITTING = {"epochs", "batch_size", "learning_rate", "seed"}
+
 
 def create_pipeline(settings: Settings, run: RunSpec) -> tfx.dsl.Pipeline:
     """The pipeline of one run. Local where ``run.metadata_file`` is set; else the target brings its own metadata."""
@@ -145,6 +148,9 @@ def _function(settings: Settings, name: str) -> str:
 
 def _config(settings: Settings, run: RunSpec, *sections: str) -> dict[str, Any]:
     """What a component's own code reads, and (the sources' hash) what TFX has to see to know that it changed."""
-    return {"sources": run.sources} | {
-        section: getattr(settings, section).model_dump(mode="json") for section in sections
+    values = {
+        "model": settings.model.model_dump(mode="json"),
+        "training": settings.training.model_dump(mode="json", include=_FITTING),
+        "tuner": settings.tuner.model_dump(mode="json"),
     }
+    return {"sources": run.sources} | {section: values[section] for section in sections}

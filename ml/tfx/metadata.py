@@ -37,7 +37,7 @@ class FileLock(AbstractContextManager["FileLock"]):
             self._stream = None
 
 
-class LockedMetadata(metadata.Metadata):  # type: ignore[misc]
+class LockedMetadata(metadata.Metadata):
     """TFX's handle on the store, which at most one process has open at a time.
 
     TFX's driver and publisher read, decide and write in several transactions; SQLite would answer a second writer with
@@ -98,13 +98,23 @@ def node_execution(store: LockedMetadata, node: pipeline_pb2.PipelineNode) -> No
     return max(executions, key=lambda one: (one.succeeded, one.id), default=None)
 
 
-def output_uris(store: LockedMetadata, execution: int) -> dict[str, str]:
-    """Where an execution's outputs are, also when it took them from the cache: output key → URI."""
+def run_outputs(store: LockedMetadata, run_id: str) -> dict[str, dict[str, str]]:
+    """What the nodes of a run gave, also when from the cache: node id → output key → URI, for those that are done."""
+    states = metadata_store_pb2.Execution
+    outputs: dict[str, dict[str, str]] = {}
     with store as handle:
-        events = handle.store.get_events_by_execution_ids([execution])
-        keys = {
-            event.artifact_id: event.path.steps[0].key
-            for event in events
-            if event.type == metadata_store_pb2.Event.OUTPUT
-        }
-        return {keys[artifact.id]: artifact.uri for artifact in handle.store.get_artifacts_by_id(list(keys))}
+        run = handle.store.get_context_by_type_and_name("pipeline_run", run_id)
+        if run is None:
+            return {}
+        for execution in sorted(handle.store.get_executions_by_context(run.id), key=lambda one: int(one.id)):
+            if execution.last_known_state not in (states.COMPLETE, states.CACHED):
+                continue
+            [node] = [c for c in handle.store.get_contexts_by_execution(execution.id) if c.type == "node"]
+            keys = {
+                event.artifact_id: event.path.steps[0].key
+                for event in handle.store.get_events_by_execution_ids([execution.id])
+                if event.type == metadata_store_pb2.Event.OUTPUT
+            }
+            artifacts = handle.store.get_artifacts_by_id(list(keys))
+            outputs[node.name.partition(".")[2]] = {keys[artifact.id]: artifact.uri for artifact in artifacts}
+    return outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -19,7 +20,7 @@ from ml.home import home
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.failures import cause
-from ml.tfx.metadata import FileLock, LockedMetadata, NodeExecution, node_execution
+from ml.tfx.metadata import FileLock, LockedMetadata, node_execution
 from ml.tfx.run_spec import RunSpec
 from ml.tfx.sources import bind_pipeline
 
@@ -39,7 +40,10 @@ class NodeResult:
 
 
 class LocalRun:
-    """One run on the local target, compiled. Its nodes may run in different processes, some at the same time."""
+    """One run on the local target. Its nodes may run in different processes, some at the same time.
+
+    ``compiled`` is TFX's intermediate representation of it, ``metadata`` the ML Metadata store that it is recorded in.
+    """
 
     def __init__(self, settings: Settings, spec: RunSpec) -> None:
         if spec.metadata_file is None:
@@ -47,21 +51,17 @@ class LocalRun:
         bind_pipeline(settings.name)
         self._name = settings.name
         self._spec = spec
-        self._pipeline = compiler.Compiler().compile(create_pipeline(settings, spec))
+        self.compiled = compiler.Compiler().compile(create_pipeline(settings, spec))
         runtime_parameter_utils.substitute_runtime_parameter(
-            self._pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: spec.run_id}
+            self.compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: spec.run_id}
         )
-        self._deployment = runner_utils.extract_local_deployment_config(self._pipeline)
+        self._deployment = runner_utils.extract_local_deployment_config(self.compiled)
         self.metadata = LockedMetadata(Path(spec.metadata_file))
 
     @property
     def nodes(self) -> list[str]:
         """Ids in an order in which they can run."""
-        return [node.pipeline_node.node_info.id for node in self._pipeline.nodes]
-
-    def execution(self, node_id: str) -> NodeExecution | None:
-        """How the node went in this run; None before it started."""
-        return node_execution(self.metadata, self._node(node_id))
+        return [node.pipeline_node.node_info.id for node in self.compiled.nodes]
 
     def run_node(self, node_id: str) -> NodeResult:
         """Runs one node, whose upstream nodes have to be done.
@@ -78,22 +78,30 @@ class LocalRun:
             before = node_execution(self.metadata, node)
             if before is not None and before.succeeded:
                 return NodeResult(node_id, True, before.id, time.monotonic() - started)
+            self._check_upstream(node)
             if before is not None:
                 self._clear(node_id, before.id)
-            self._launch(node_id, node)
+            with contextlib.redirect_stdout(sys.stderr):  # standard output is for the command's result
+                self._launch(node_id, node)
             after = node_execution(self.metadata, node)
         if after is None or not after.succeeded:
-            waiting = ", ".join(sorted(node.upstream_nodes)) or "nothing"
-            raise ComponentError(f"{node_id} could not start: its inputs are missing; it waits for: {waiting}")
+            raise ComponentError(f"{node_id} could not start: its inputs are not there; see the log above")
         return NodeResult(node_id, after.state == "CACHED", after.id, time.monotonic() - started)
+
+    def _check_upstream(self, node: pipeline_pb2.PipelineNode) -> None:
+        """TFX's launcher looks at inputs alone, and would let Transform run past a failed ExampleValidator."""
+        for upstream in sorted(node.upstream_nodes):
+            done = node_execution(self.metadata, self._node(upstream))
+            if done is None or not done.succeeded:
+                raise ComponentError(f"{node.node_info.id} waits for {upstream}, which is not done in this run")
 
     def _launch(self, node_id: str, node: pipeline_pb2.PipelineNode) -> None:
         try:
             launcher.Launcher(
                 pipeline_node=node,
                 mlmd_connection=self.metadata,
-                pipeline_info=self._pipeline.pipeline_info,
-                pipeline_runtime_spec=self._pipeline.runtime_spec,
+                pipeline_info=self.compiled.pipeline_info,
+                pipeline_runtime_spec=self.compiled.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
                 custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
             ).launch()
@@ -104,7 +112,7 @@ class LocalRun:
             raise ComponentError(f"{node_id} failed: {cause(error)}") from error
 
     def _node(self, node_id: str) -> pipeline_pb2.PipelineNode:
-        for node in self._pipeline.nodes:
+        for node in self.compiled.nodes:
             if node.pipeline_node.node_info.id == node_id:
                 return node.pipeline_node
         raise NotFoundError(f"pipeline {self._name} has no node {node_id!r}; it has: {', '.join(self.nodes)}")

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 
-from ml.errors import NotFoundError
-from ml.tfx.metadata import output_uris
-from ml.tfx.node import LocalRun
+from ml import layout
+from ml.errors import ComponentError, NotFoundError
+from ml.home import metadata_file
+from ml.storage import Storage
+from ml.tfx.metadata import LockedMetadata, run_outputs
+
+#: The marker of a complete SavedModel; Pusher writes it last.
+SAVED_MODEL = "saved_model.pb"
 
 _METRICS = {"sparse_categorical_accuracy": "accuracy", "example_count": "examples"}
 
@@ -25,16 +30,17 @@ class RunOutcome:
     examples: str
 
 
-def run_outcome(run: LocalRun) -> RunOutcome:
-    """Reads the outcome from ML Metadata and the artifacts. Raises ``NotFoundError`` before Pusher is done."""
-    evaluation = _outputs(run, "Evaluator")
-    pushed = _outputs(run, "Pusher")["pushed_model"]
-    blessed = (Path(evaluation["blessing"]) / "BLESSED").exists()
+def run_outcome(pipeline: str, storage: Storage, run_id: str) -> RunOutcome:
+    """Reads the outcome of a run. Raises ``NotFoundError`` before Pusher is done."""
+    outputs = run_outputs(LockedMetadata(metadata_file(pipeline)), run_id)
+    if "Pusher" not in outputs:
+        raise NotFoundError(f"run {run_id} of pipeline {pipeline} is not finished: Pusher is not done")
+    blessed = (Path(outputs["Evaluator"]["blessing"]) / "BLESSED").exists()
     return RunOutcome(
         blessed=blessed,
-        pushed=pushed if blessed else None,
-        metrics=overall_metrics(evaluation["evaluation"]),
-        examples=_outputs(run, "ImportExampleGen")["examples"],
+        pushed=_pushed(storage, run_id) if blessed else None,
+        metrics=overall_metrics(outputs["Evaluator"]["evaluation"]),
+        examples=outputs["ImportExampleGen"]["examples"],
     )
 
 
@@ -50,8 +56,11 @@ def overall_metrics(evaluation: str) -> dict[str, float]:
     return metrics
 
 
-def _outputs(run: LocalRun, node: str) -> dict[str, str]:
-    execution = run.execution(node)
-    if execution is None or not execution.succeeded:
-        raise NotFoundError(f"{node} is not done in this run: run it first")
-    return output_uris(run.metadata, execution.id)
+def _pushed(storage: Storage, run_id: str) -> str:
+    """The newest complete one: a Pusher that was killed leaves an incomplete folder, and its retry pushes another."""
+    pushed = layout.run(run_id, "pushed")
+    numbers = [int(name) for name in storage.folders(pushed) if name.isdecimal()]
+    for number in sorted(numbers, reverse=True):
+        if storage.exists(f"{pushed}/{number}/{SAVED_MODEL}"):
+            return storage.uri(f"{pushed}/{number}")
+    raise ComponentError(f"run {run_id} was blessed, but {storage.uri(pushed)} holds no model: run Pusher again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 
@@ -65,8 +66,6 @@ def _publish_schema(pipeline: str, storage: Storage) -> str:
     except FileNotFoundError:
         raise NotFoundError(f"{file} is missing; run `python -m ml schema infer {pipeline}`, and review it") from None
     name = f"{layout.RUNS}/schemas/{hashlib.sha256(content).hexdigest()[:16]}.pbtxt"
-    try:
+    with contextlib.suppress(ConflictError):  # there already, with this content
         storage.write(name, content, if_generation=ABSENT)
-    except ConflictError:
-        pass  # there already, with this content
     return storage.uri(name)

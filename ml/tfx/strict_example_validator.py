@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 from ml.errors import DataError
 
 
-class StrictExecutor(Executor):  # type: ignore[misc]
+class StrictExecutor(Executor):
     """Validates as TFX does, then raises ``DataError`` that lists split, feature and anomaly in one line."""
 
     def Do(  # noqa: N802
@@ -43,7 +43,7 @@ class StrictExecutor(Executor):  # type: ignore[misc]
         return output
 
 
-class StrictExampleValidator(ExampleValidator):  # type: ignore[misc]
+class StrictExampleValidator(ExampleValidator):
     """The component; takes and gives what TFX's ExampleValidator does."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(StrictExecutor)

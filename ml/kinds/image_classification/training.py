@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -97,12 +98,12 @@ def window_of(fn_args: Any) -> Window:
     return Window(_matched(fn_args.train_files), _matched(fn_args.eval_files), fn_args.transform_graph_path)
 
 
-class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochLog(keras.callbacks.Callback):
     """One line for each epoch in the component's log."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         told = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        print(f"epoch {epoch + 1} of {self.params['epochs']}: {told}", flush=True)  # noqa: T201
+        print(f"epoch {epoch + 1} of {self.params['epochs']}: {told}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def fit(

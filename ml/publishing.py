@@ -1,0 +1,74 @@
+"""From a run's pushed model to a release that serves.
+
+Each step can be repeated: a retry at any point ends with the same version and one entry in the history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+from pathlib import Path
+
+from ml import layout, releases
+from ml.claims import claim_number
+from ml.errors import ConflictError
+from ml.home import pipeline_storage
+from ml.records import ReleaseRecord, now
+from ml.runs import read_run
+from ml.settings import load_settings
+
+#: Most images that the reference of prediction drift is counted on.
+REFERENCE_IMAGES = 5_000
+
+
+def publish(
+    pipeline: str,
+    run_id: str,
+    reason: str,
+    revision: str | None = None,
+    image: str | None = None,
+) -> ReleaseRecord | None:
+    """Releases the model that a run pushed and gives it all the traffic; None for a run whose model wasn't blessed.
+
+    Claims a version for the run, publishes ``models/<version>/``, writes the reference of prediction drift and the
+    release record, then changes who serves. ``revision`` and ``image`` say what the run was trained with.
+
+    Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
+    Serving could not serve.
+    """
+    from ml.tfx.logs import quiet
+
+    quiet()
+    from ml.tfx.outcome import SAVED_MODEL, run_outcome
+
+    settings = load_settings(pipeline)
+    storage = pipeline_storage(pipeline)
+    run = read_run(storage, run_id)
+    outcome = run_outcome(pipeline, storage, run.run)
+    if outcome.pushed is None:
+        return None
+    acceptance = importlib.import_module(f"ml.kinds.{settings.kind}.acceptance").accept(
+        outcome.pushed, f"{outcome.examples}/Split-eval", REFERENCE_IMAGES
+    )
+    version = claim_number(storage, "models", by=run.run)
+    with contextlib.suppress(ConflictError):  # published by an earlier attempt of this run
+        storage.publish(Path(outcome.pushed), layout.model(version), marker=SAVED_MODEL)
+    reference = json.dumps({"predicted": acceptance.predicted}, sort_keys=True)
+    storage.write(layout.release_reference(version), reference.encode())
+    record = releases.record_release(
+        storage,
+        ReleaseRecord(
+            version=version,
+            run=run.run,
+            window=run.window,
+            created=now(),
+            metrics=outcome.metrics,
+            classes=acceptance.classes,
+            code=run.code,
+            revision=revision,
+            image=image,
+        ),
+    )
+    releases.serve(storage, version, reason)
+    return record

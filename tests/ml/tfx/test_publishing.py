@@ -1,0 +1,130 @@
+"""From a blessed run to a release, however often it is interrupted and repeated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml import layout, releases
+from ml.claims import claim_number
+from ml.errors import DataError, NotFoundError
+from ml.home import home, pipeline_storage
+from ml.kinds.image_classification.acceptance import accept
+from ml.publishing import publish
+from ml.records import ReleaseRecord, now
+from ml.runs import read_run
+from ml.storage import Storage
+from ml.tfx.outcome import run_outcome
+from tests.ml.tfx.digits_pipeline import PIPELINE
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def finished(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """A copy of the finished run's storage, to release from; TFX's records stay where they are."""
+    shutil.copytree(trained_home / "storage", tmp_path / "storage")
+    monkeypatch.setenv("RESPAN_HOME", str(trained_home))
+    monkeypatch.setenv("RESPAN_STORAGE", f"file://{tmp_path / 'storage'}")
+    assert home() == trained_home
+    return pipeline_storage(PIPELINE)
+
+
+def run_name(storage: Storage) -> str:
+    return read_run(storage, "first").run
+
+
+def pushed(storage: Storage) -> Path:
+    folder = run_outcome(PIPELINE, storage, run_name(storage)).pushed
+    assert folder is not None
+    return Path(folder)
+
+
+def test_a_blessed_run_becomes_the_release_that_serves(finished: Storage) -> None:
+    record = publish(PIPELINE, "first", "the first model", revision="abc")
+    assert record is not None
+    assert (record.version, record.window, record.revision) == (1, [1], "abc")
+    assert sorted(record.classes) == [str(digit) for digit in range(10)]
+    assert record.metrics["accuracy"] >= 0.8
+    assert finished.exists("models/1/saved_model.pb")
+    reference = json.loads(finished.read(layout.release_reference(1)))["predicted"]
+    assert sum(reference.values()) == 100
+    serving = releases.serving(finished)
+    assert serving is not None
+    assert [(change.traffic, change.reason) for change in serving.history] == [({1: 100}, "the first model")]
+
+
+def _claimed(storage: Storage) -> None:
+    claim_number(storage, "models", by=run_name(storage))
+
+
+def _half_copied(storage: Storage) -> None:
+    _claimed(storage)
+    storage.write("models/1/variables/variables.index", b"half")
+
+
+def _copied(storage: Storage) -> None:
+    _claimed(storage)
+    storage.publish(pushed(storage), "models/1", marker="saved_model.pb")
+
+
+def _recorded(storage: Storage) -> None:
+    _copied(storage)
+    record = ReleaseRecord(
+        version=1,
+        run=run_name(storage),
+        window=[1],
+        created=now(),
+        metrics={"accuracy": 0.9},
+        classes=["0", "1"],
+        code="code",
+    )
+    releases.record_release(storage, record)
+
+
+def _done(storage: Storage) -> None:
+    publish(PIPELINE, "first", "before")
+
+
+@pytest.mark.parametrize("interrupted_after", [_claimed, _half_copied, _copied, _recorded, _done])
+def test_a_retry_ends_with_the_same_version_and_one_entry_in_the_history(
+    finished: Storage, interrupted_after: Callable[[Storage], None]
+) -> None:
+    interrupted_after(finished)
+    record = publish(PIPELINE, "first", "retried")
+    assert record is not None
+    assert record.version == 1
+    serving = releases.serving(finished)
+    assert serving is not None
+    assert len(serving.history) == 1
+    assert releases.versions(finished) == [1]
+    published = Path(finished.uri("models/1"))
+    assert (published / "variables/variables.index").read_bytes() == (
+        pushed(finished) / "variables/variables.index"
+    ).read_bytes()
+
+
+def test_a_run_that_does_not_exist_is_told(finished: Storage) -> None:
+    with pytest.raises(NotFoundError, match="there is no run 'unknown'"):
+        publish(PIPELINE, "unknown", "test")
+
+
+def test_a_model_that_does_not_load_is_not_released(finished: Storage) -> None:
+    variables = pushed(finished) / "variables" / "variables.data-00000-of-00001"
+    variables.write_bytes(b"damaged")
+    with pytest.raises(DataError, match="does not load"):
+        publish(PIPELINE, "first", "test")
+    assert releases.serving(finished) is None
+    assert finished.folders("models") == []
+
+
+def test_both_loaders_give_the_same_answers(trained: Path) -> None:
+    storage = pipeline_storage(PIPELINE)
+    outcome = run_outcome(PIPELINE, storage, run_name(storage))
+    assert outcome.pushed is not None
+    acceptance = accept(outcome.pushed, f"{outcome.examples}/Split-eval", most=40)
+    assert sum(acceptance.predicted.values()) == 40
