@@ -1,4 +1,4 @@
-"""Kills a process for real at each of its file system operations, one after the other."""
+"""Comes between a process and its file system operations: kills it before one, or lets somebody else be faster."""
 
 from __future__ import annotations
 
@@ -15,18 +15,6 @@ OPERATIONS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir
 def killed_at(work: Callable[[], object], operation: int, below: Path) -> bool:
     """Runs ``work`` in a child that is killed (SIGKILL) before its ``operation``-th file system operation below
     ``below``. False where the work had fewer operations and finished; an error in it fails the test."""
-    child = os.fork()
-    if child == 0:
-        os._exit(_run(work, operation, below))
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.WEXITSTATUS(status) == 0, "the work failed without being killed"
-    return False
-
-
-def _run(work: Callable[[], object], operation: int, below: Path) -> int:
     left = operation
     prefix = os.fspath(below)
 
@@ -37,6 +25,40 @@ def _run(work: Callable[[], object], operation: int, below: Path) -> int:
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    status = _in_child(work, hook)
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0, "the work failed without being killed"
+    return False
+
+
+def overtaken(work: Callable[[], object], event: str, path: Path, by: Callable[[], object]) -> None:
+    """Runs ``work`` in a child where ``by`` happens right before its first operation ``event`` on ``path``."""
+    happened = False
+
+    def hook(found: str, arguments: tuple[object, ...]) -> None:
+        nonlocal happened
+        if not happened and found == event and _names(arguments[0]) == os.fspath(path):
+            happened = True
+            by()
+
+    def checked() -> None:
+        work()
+        assert happened, f"the work never came to {event} {path}"
+
+    assert _in_child(checked, hook) == 0
+
+
+def _in_child(work: Callable[[], object], hook: Callable[[str, tuple[object, ...]], None]) -> int:
+    """The child's wait status. A child, since an audit hook can't be taken away again."""
+    child = os.fork()
+    if child == 0:
+        os._exit(_run(work, hook))
+    return os.waitpid(child, 0)[1]
+
+
+def _run(work: Callable[[], object], hook: Callable[[str, tuple[object, ...]], None]) -> int:
     sys.addaudithook(hook)
     try:
         work()

@@ -12,12 +12,12 @@ import pytest
 
 from ml import layout
 from ml.audit import audit
-from ml.batches import open_batch, read_manifest, write_refusals
+from ml.batches import open_batch, read_batch, read_manifest, write_refusals
 from ml.claims import claim_number
 from ml.errors import NotFoundError
 from ml.freezing import freeze
 from ml.names import safe_id
-from ml.records import Refusal, ReleaseRecord, now
+from ml.records import BatchState, Refusal, ReleaseRecord, now
 from ml.releases import read_release, record_release, rollback, serve, serving
 from ml.settings import Settings
 from ml.settling import return_batch, settle
@@ -89,6 +89,14 @@ def refuse_one(storage: LocalStorage) -> None:
     write_refusals(storage, BATCH, "predict", [refusal])
 
 
+def assert_held_while_open(storage: LocalStorage) -> None:
+    """Nobody may freeze another batch before this one is closed."""
+    if read_batch(storage, BATCH).state is BatchState.OPEN:
+        held = open_batch(storage)
+        assert held is not None
+        assert held.batch == BATCH
+
+
 @pytest.mark.slow
 def test_a_freeze_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, settings: Settings) -> None:
     whole = LocalStorage(tmp_path / "whole")
@@ -112,6 +120,7 @@ def test_a_settling_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, set
     for storage in every_kill(tmp_path, lambda s: freeze_and_refuse(s, settings), lambda s: settle(s, BATCH)):
         after_the_kill = audit(storage)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
+        assert_held_while_open(storage)
         assert settle(storage, BATCH).settlement == settled.settlement
         assert state(Path(storage.uri())) == expected
         assert open_batch(storage) is None
@@ -128,6 +137,7 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, setti
     ):
         after_the_kill = audit(storage)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
+        assert_held_while_open(storage)
         return_batch(storage, BATCH, quarantine_refused=True)
         after_the_retry = audit(storage)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (2, 4, True)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from ml.errors import ConflictError, NotFoundError, RespanError, SettingsError, StorageError
 from ml.storage import ABSENT, open_storage
 from ml.storage.local import STALE_SECONDS, TEMPORARY, LocalStorage
+from tests.unit.data.killing import overtaken
 from tests.unit.data.mounting import mount
 
 FORK = multiprocessing.get_context("fork")
@@ -126,6 +127,30 @@ def test_a_move_killed_between_link_and_unlink_is_finished_by_the_next(storage: 
     os.link(root / "inbox" / "a", root / "archive" / "a")
     assert storage.move("inbox/a", "archive/a", generation=info.generation).size == 6
     assert [found.name for found in storage.list()] == ["archive/a"]
+
+
+def test_an_object_replaced_between_the_look_and_the_link_stays(storage: LocalStorage, root: Path) -> None:
+    info = storage.write("inbox/a", b"frozen")
+
+    def move() -> None:
+        with pytest.raises(NotFoundError, match="replaced"):
+            storage.move("inbox/a", "archive/a", generation=info.generation)
+
+    overtaken(move, "os.link", root / "inbox" / "a", lambda: storage.write("inbox/a", b"replacement"))
+    assert storage.read("inbox/a") == b"replacement"
+    assert not storage.exists("archive/a")
+
+
+def test_an_object_replaced_between_the_link_and_the_unlink_stays(storage: LocalStorage, root: Path) -> None:
+    info = storage.write("inbox/a", b"frozen")
+    overtaken(
+        lambda: storage.move("inbox/a", "archive/a", generation=info.generation),
+        "os.rename",
+        root / "inbox" / "a",
+        lambda: storage.write("inbox/a", b"replacement"),
+    )
+    assert storage.read("inbox/a") == b"replacement"
+    assert storage.read("archive/a") == b"frozen"
 
 
 def test_objects_replaced_while_they_are_moved_are_never_lost(storage: LocalStorage) -> None:
