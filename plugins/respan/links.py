@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from airflow.sdk import BaseOperatorLink
+from airflow.sdk import BaseOperatorLink, conf
 
 from ml.names import safe_id
-from respan.names import training_run_id
+from respan.names import dag_id, training_run_id
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -20,7 +20,22 @@ PAGES = "/respan"
 
 def report_path(pipeline: str, batch: str) -> str:
     """The page that shows a batch's evaluation report."""
-    return f"{PAGES}/reports/{quote(pipeline, safe='')}/{quote(batch, safe='')}"
+    return _below_root(f"{PAGES}/reports/{quote(pipeline, safe='')}/{quote(batch, safe='')}")
+
+
+def dag_path(pipeline: str, life_stage: str) -> str:
+    """Airflow's own page of one of a pipeline's DAGs."""
+    return _below_root(f"/dags/{quote(dag_id(pipeline, life_stage), safe='')}")
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Airflow's own page of a run."""
+    return _below_root(f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}")
+
+
+def _below_root(path: str) -> str:
+    """``path`` where Airflow itself is served below a path."""
+    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + path
 
 
 class ReportLink(BaseOperatorLink):
@@ -40,5 +55,4 @@ class TrainingRunLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         task: Any = operator
-        dag_id, run_id = task.training_dag_id, training_run_id(ti_key.run_id)
-        return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        return run_path(task.training_dag_id, training_run_id(ti_key.run_id))
