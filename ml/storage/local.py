@@ -4,8 +4,7 @@ Atomicity comes from POSIX: an object is written beside its place and renamed in
 exists already; conditional replacement is serialised by ``flock`` on one lock file per root. Temporary files live in
 ``.respan-tmp`` at the top of the root, which no listing shows; what a killed process left there is deleted after a day.
 
-Linux file names are bytes. One that isn't UTF-8 is told with a private-use character for each such byte (see
-``ml.storage.stands_for_bytes``), so that a name from a listing always leads back to its file, and fits into JSON.
+File names that aren't UTF-8 are told as ``ml.storage.file_names`` says.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ml.errors import ConflictError, NotFoundError, StorageError
-from ml.storage import ABSENT, BYTE_CHARACTERS, ObjectInfo, stands_for_bytes
+from ml.storage import ABSENT, ObjectInfo
+from ml.storage.file_names import on_disk, told
 
 TEMPORARY = ".respan-tmp"
 LOCK = "lock"
@@ -56,7 +56,7 @@ class LocalStorage:
                     for entry in entries:
                         if entry.name == TEMPORARY:
                             continue
-                        name = above + _told(entry.name)
+                        name = above + told(entry.name)
                         if entry.is_dir(follow_symlinks=False):
                             pending.append((Path(entry.path), f"{name}/"))
                             continue
@@ -71,7 +71,7 @@ class LocalStorage:
                     names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name != TEMPORARY]
             except FileNotFoundError:
                 return []
-        return sorted(map(_told, names))
+        return sorted(map(told, names))
 
     def stat(self, name: str) -> ObjectInfo:
         path = self._path(name)
@@ -213,7 +213,7 @@ class LocalStorage:
         parts = name.split("/") if name else []
         if any(part in ("", ".", "..", TEMPORARY) or "\0" in part for part in parts):
             raise NotFoundError(f"{name!r} is not a name below {self._folder}")
-        return self._folder.joinpath(*map(_on_disk, parts))
+        return self._folder.joinpath(*map(on_disk, parts))
 
     def _temporary(self) -> Path:
         folder = self._top / TEMPORARY
@@ -246,7 +246,7 @@ class LocalStorage:
         try:
             yield
         except FileNotFoundError as error:
-            raise NotFoundError(f"{_told(str(error.filename or path))} is not there") from error
+            raise NotFoundError(f"{told(str(error.filename or path))} is not there") from error
         except NotADirectoryError as error:
             if action in ("look at", "read", "delete"):
                 raise NotFoundError(f"{path} is not there: a part of its path is a file") from error
@@ -260,7 +260,7 @@ class LocalStorage:
                 errno.EPERM: "permission denied: give this user access, then retry",
                 errno.ELOOP: "it is a symbolic link, which storage never follows",
             }.get(error.errno or 0, error.strerror or str(error))
-            raise StorageError(f"can't {action} {_told(str(path))}: {remedy}") from error
+            raise StorageError(f"can't {action} {told(str(path))}: {remedy}") from error
 
 
 def _info(name: str, status: os.stat_result) -> ObjectInfo:
@@ -272,30 +272,6 @@ def _irregular(status: os.stat_result) -> str | None:
         return None
     kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(status.st_mode), "a device")
-
-
-def _told(name: str) -> str:
-    """A file name as the operating system gives it, as valid Unicode that :func:`_on_disk` turns back."""
-    if name.isascii() or not stands_for_bytes(name):
-        return name
-    # A name that really holds such characters is told byte by byte too: no two files ever have one name.
-    return "".join(
-        "".join(chr(BYTE_CHARACTERS + byte) for byte in os.fsencode(character))
-        if stands_for_bytes(character)
-        else character
-        for character in name
-    )
-
-
-def _on_disk(name: str) -> str:
-    if name.isascii() or not stands_for_bytes(name):
-        return name
-    return os.fsdecode(
-        b"".join(
-            bytes([ord(character) - BYTE_CHARACTERS]) if stands_for_bytes(character) else character.encode()
-            for character in name
-        )
-    )
 
 
 def _generation(status: os.stat_result) -> str:

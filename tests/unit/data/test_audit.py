@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,29 @@ def test_only_the_first_of_many_problems_are_named(storage: LocalStorage, settin
     found = audit(storage)
     assert found.lost == 2 * NAMED
     assert len(found.problems) == NAMED
+
+
+def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: LocalStorage, settings: Settings) -> None:
+    names = [f"3/{number}.png" for number in range(150)]
+    found = []
+    working = threading.Event()
+    working.set()
+
+    def keep_auditing() -> None:
+        while working.is_set():
+            found.append(audit(storage))
+        found.append(audit(storage))
+
+    auditor = threading.Thread(target=keep_auditing)
+    auditor.start()
+    try:
+        for run in range(4):
+            settled(storage, settings, f"run {run}", *names)
+    finally:
+        working.clear()
+        auditor.join()
+    assert [problem for taken in found for problem in taken.problems] == []
+    assert found[-1].archived == 4 * len(names)
 
 
 class LifeOfSamples(RuleBasedStateMachine):

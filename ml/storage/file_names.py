@@ -1,0 +1,36 @@
+"""File names as text.
+
+Linux file names are bytes. One that isn't UTF-8 is told with a private-use character for each such byte (see
+``ml.storage.stands_for_bytes``), so that a name from a listing always leads back to its file, and fits into JSON.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ml.storage import BYTE_CHARACTERS, stands_for_bytes
+
+
+def told(name: str) -> str:
+    """A file name as the operating system gives it, as valid Unicode that :func:`on_disk` turns back."""
+    if name.isascii() or not stands_for_bytes(name):
+        return name
+    # A name that really holds such characters is told byte by byte too: no two files ever have one name.
+    return "".join(
+        "".join(chr(BYTE_CHARACTERS + byte) for byte in os.fsencode(character))
+        if stands_for_bytes(character)
+        else character
+        for character in name
+    )
+
+
+def on_disk(name: str) -> str:
+    """The file name that :func:`told` made ``name`` of, as the operating system takes it."""
+    if name.isascii() or not stands_for_bytes(name):
+        return name
+    return os.fsdecode(
+        b"".join(
+            bytes([ord(character) - BYTE_CHARACTERS]) if stands_for_bytes(character) else character.encode()
+            for character in name
+        )
+    )
