@@ -11,7 +11,8 @@ from ml.batches import read_batch
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.drift import label_drift, numeric_drift
 from ml.evaluation.images import batch_statistics, thumbnails
-from ml.evaluation.reading import Sample, prediction_files, read_outcomes
+from ml.evaluation.mistakes import Instance
+from ml.evaluation.reading import prediction_files, read_outcomes
 from ml.evaluation.records import Drift, EvaluationReport
 from ml.evaluation.reference import Distributions, read_reference
 from ml.evaluation.report import render
@@ -74,7 +75,7 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
         failures=outcomes.failures,
         mistakes=outcomes.mistakes,
     )
-    pictures = thumbnails(storage, batch, [Sample(one.object, one.generation) for one in report.mistakes], pixels)
+    pictures = thumbnails(storage, batch, [Instance(one.object, one.generation) for one in report.mistakes], pixels)
     storage.write(layout.batch(batch, layout.REPORT_HTML), render(report, reference, found, pictures))
     storage.write(layout.batch(batch, layout.REPORT_JSON), report.to_json())
     return report

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ml import layout
 from ml.errors import NotFoundError
-from ml.evaluation.reading import Sample
+from ml.evaluation.mistakes import Instance
 from ml.evaluation.reference import Column
 from ml.kinds.image_classification.images import Pixels, UnusableImageError, decode_images
 from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
@@ -23,7 +23,7 @@ _PART = 32
 THUMBNAIL_SIDE = 96
 
 
-def batch_statistics(storage: Storage, batch: str, samples: Sequence[Sample], max_pixels: int) -> dict[str, Column]:
+def batch_statistics(storage: Storage, batch: str, samples: Sequence[Instance], max_pixels: int) -> dict[str, Column]:
     """Statistics of the samples' images as float32 columns by name, in the samples' order; empty without any image.
 
     A sample that vanished or can't be decoded any more is left out: it does not belong to the distribution. Memory does
@@ -38,7 +38,7 @@ def batch_statistics(storage: Storage, batch: str, samples: Sequence[Sample], ma
     return {name: rows[:, column] for column, name in enumerate(STATISTICS)} if len(rows) else {}
 
 
-def thumbnails(storage: Storage, batch: str, samples: Sequence[Sample], max_pixels: int) -> list[bytes | None]:
+def thumbnails(storage: Storage, batch: str, samples: Sequence[Instance], max_pixels: int) -> list[bytes | None]:
     """A small PNG for each sample; None for one that vanished or can't be decoded."""
     return [
         None if image is None else _thumbnail(image)
@@ -47,7 +47,9 @@ def thumbnails(storage: Storage, batch: str, samples: Sequence[Sample], max_pixe
     ]
 
 
-def _decoded(storage: Storage, batch: str, samples: Sequence[Sample], max_pixels: int) -> Iterator[list[Pixels | None]]:
+def _decoded(
+    storage: Storage, batch: str, samples: Sequence[Instance], max_pixels: int
+) -> Iterator[list[Pixels | None]]:
     for start in range(0, len(samples), _PART):
         part = samples[start : start + _PART]
         # No bytes stand for a sample that vanished; the decoder refuses them like any other broken image.
@@ -56,7 +58,7 @@ def _decoded(storage: Storage, batch: str, samples: Sequence[Sample], max_pixels
             yield [None if isinstance(image, UnusableImageError) else image for image in images]
 
 
-def _read(storage: Storage, batch: str, sample: Sample) -> bytes | None:
+def _read(storage: Storage, batch: str, sample: Instance) -> bytes | None:
     """The sample's bytes from the inbox or, once the batch is settled, from the archive; None where it vanished."""
     try:
         return storage.read(layout.inbox(sample.object), generation=sample.generation)
