@@ -47,9 +47,8 @@ test-fast: setup  ## run the tests that take a moment each
 
 .PHONY: lint
 lint: setup  ## check style, formatting and types
-	@$(AIRFLOW) -m ruff check .
-	@$(AIRFLOW) -m ruff format --check .
-	@$(AIRFLOW) -m mypy
+	@failed=0; $(AIRFLOW) -m ruff check . || failed=1; $(AIRFLOW) -m ruff format --check . || failed=1; \
+	  $(AIRFLOW) -m mypy || failed=1; exit $$failed
 
 .PHONY: bench
 bench: setup  ## measure the ratios that Respan promises, in one table

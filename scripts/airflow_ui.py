@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ml.home import home, storage_root
 from scripts.airflow_local import PROJECT, LocalAirflow
@@ -24,9 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     chosen = parser.parse_args(arguments)
     airflow = LocalAirflow(home(), storage=storage_root(), port=chosen.port)
-    variables = dict(airflow.environment)
+    # `standalone` starts its components by the name `airflow`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    variables = {**airflow.environment, "PATH": path}
     (home() / "airflow").mkdir(parents=True, exist_ok=True)
-    say(f"Airflow's UI: {airflow.url}   state: {home()}   Ctrl-C ends it")
+    passwords = home() / "airflow" / "simple_auth_manager_passwords.json.generated"
+    say(f"Airflow's UI: {airflow.url} in about half a minute; Ctrl-C ends it. State: {home()}")
+    say(f"Sign in as admin; Airflow writes the password to {passwords} at its first start")
     os.chdir(PROJECT)
     os.execve(sys.executable, [sys.executable, "-m", "airflow", "standalone"], variables)
 

@@ -11,7 +11,7 @@ from scripts.setup.failure import SetupError
 from scripts.setup.steps import say
 
 #: Everything that Respan's commands write below RESPAN_HOME, but for the environments. Nothing else is touched there.
-STATE = ("airflow", "bench", "cache", "demo", "metadata", "run", "storage", "tmp", "warm")
+STATE = ("airflow", "bench", "cache", "demo", "locks", "logs", "metadata", "storage", "warm")
 CACHES = (".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
