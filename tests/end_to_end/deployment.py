@@ -98,14 +98,13 @@ def _write_pipeline(folder: Path) -> None:
 
 def _stripes(label: str, shuffled: random.Random) -> list[list[int]]:
     phase, bright, dark = shuffled.randrange(4), shuffled.randrange(170, 240), shuffled.randrange(10, 80)
-    rows = [
+    return [
         [
             (bright if ((y if label == "across" else x) + phase) // 2 % 2 else dark) + shuffled.randrange(-8, 8)
             for x in range(SIDE)
         ]
         for y in range(SIDE)
     ]
-    return rows
 
 
 def _png(rows: list[list[int]]) -> bytes:
@@ -116,9 +115,4 @@ def _png(rows: list[list[int]]) -> bytes:
 
     header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
     pixels = b"".join(b"\0" + bytes(row) for row in rows)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(pixels))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
