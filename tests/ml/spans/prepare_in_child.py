@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow  # noqa: F401 (once, before the forks, which would each take seconds for it)
 from PIL import Image
 
 from ml import layout, windows

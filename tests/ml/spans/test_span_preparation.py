@@ -175,7 +175,7 @@ def test_every_sample_of_the_batch_has_a_fate_in_the_manifests_order(inbox: Any,
     batch = inbox.freeze()
     span = prepare(inbox.storage, inbox.settings, batch)
     fates = list(read_samples(inbox.storage, 1))
-    listed = [line for line in inbox.storage.read(layout.batch(batch, layout.MANIFEST)).decode().splitlines()]
+    listed = inbox.storage.read(layout.batch(batch, layout.MANIFEST)).decode().splitlines()
     assert len(fates) == len(listed) == 13
     assert all(fate.object in line for fate, line in zip(fates, listed, strict=True))
     counted = {kind: sum(fate.fate is kind for fate in fates) for kind in SampleFate}
@@ -318,7 +318,7 @@ def test_a_batch_of_broken_images_alone_publishes_nothing_and_says_why(inbox: An
     for number in range(5):
         inbox.drop(f"cat/{number}.png", b"broken")
     batch = inbox.freeze()
-    with pytest.raises(DataError, match="no usable sample: all 5 were refused .*wrong type") as refused:
+    with pytest.raises(DataError, match=r"no usable sample: all 5 were refused .*wrong type") as refused:
         prepare(inbox.storage, inbox.settings, batch)
     assert "\n" not in str(refused.value)
     assert windows.complete_spans(inbox.storage) == []
