@@ -4,4 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from tests.dags import airflow_home
+
 collect_ignore_glob = [] if find_spec("airflow") else ["*"]
+
+__all__ = ["airflow_home", "collect_ignore_glob"]

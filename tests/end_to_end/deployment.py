@@ -13,6 +13,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from ml.graph import graph_source
+from ml.settings import load_settings_file
 from scripts.airflow_local import PROJECT, LocalAirflow
 
 PIPELINE = "stripes"
@@ -57,6 +59,10 @@ class Deployment:
         )
         self._made = 0
 
+    def stop_warm_process(self) -> None:
+        """Ends the warm process that the tasks started, which would go on for a while after Airflow."""
+        self.ml("warm", "stop")
+
     def collect(self, count: int, *, seed: int) -> None:
         """Puts ``count`` new samples into the inbox, half of each label."""
         shuffled = random.Random(seed)
@@ -93,7 +99,8 @@ def _write_pipeline(folder: Path) -> None:
     )
     (folder / "settings.yaml").write_text(SETTINGS)
     graph = json.loads((folder / "graph.json").read_text())
-    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": PIPELINE}))
+    source = graph_source(load_settings_file(folder / "settings.yaml"))
+    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": PIPELINE, "source": source}))
 
 
 def _stripes(label: str, shuffled: random.Random) -> list[list[int]]:
