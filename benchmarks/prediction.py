@@ -78,7 +78,7 @@ def _release(storage: Storage, classes: list[str]) -> Any:
     from ml.pipelines.image_classification.settings import ModelSettings
 
     keras.utils.set_random_seed(20)
-    model = build_model(ModelSettings(image_size=SIDE), len(classes), 1e-3)
+    model = build_model(ModelSettings(image_size=SIDE), len(classes), learning_rate=1e-3, steps=1)
     archive = keras.export.ExportArchive()
     archive.track(model)
 

@@ -138,6 +138,7 @@ def test_many_images_of_mixed_sizes_and_kinds_come_back_in_order_with_the_broken
         if number in (7, 70):
             assert isinstance(image, UnusableImageError)
         else:
+            assert not isinstance(image, UnusableImageError)
             assert np.array_equal(image, decode_image(encoded[number], LIMIT))
 
 
