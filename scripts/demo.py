@@ -199,7 +199,7 @@ def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
     )
     for report in demo.reports:
         timeline.plain(f"  report    {report}")
-    timeline.plain(f"  Airflow's UI on this state:   RESPAN_HOME={demo.folder} make airflow\n")
+    timeline.plain(f'\n  Airflow\'s UI on this state:   make airflow ARGS="--home {demo.folder}"\n')
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

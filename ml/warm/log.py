@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -28,11 +29,12 @@ class Log:
         if self._path is not None:
             self._rotate(self._path)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        sys.stderr.write(f"{stamp} [{os.getpid()}] {message}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk must not end the warm process
+            sys.stderr.write(f"{stamp} [{os.getpid()}] {message}\n")
+            sys.stderr.flush()
 
     def _rotate(self, path: Path) -> None:
-        try:
+        with contextlib.suppress(OSError):
             here = os.fstat(sys.stderr.fileno())
             if path.exists() and os.path.samestat(path.stat(), here):
                 if here.st_size < _LONGEST:
@@ -43,8 +45,6 @@ class Log:
                     if newer.exists():
                         newer.replace(older)
             self._open(path)
-        except OSError:
-            return  # a full or vanished disk must not end the warm process
 
     @staticmethod
     def _open(path: Path) -> None:

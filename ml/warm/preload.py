@@ -7,6 +7,7 @@ the forked worker, for threads don't survive a fork.
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Callable
 
@@ -53,6 +54,8 @@ def preload(log: Callable[[str], None]) -> float:
     A module that can't be imported is logged and left out: the command that needs it says so better.
     """
     begun = time.monotonic()
+    # What TensorFlow logs is settled when it is imported; its notes on every import and end of data hide what matters.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in MODULES:
         try:
             importlib.import_module(name)

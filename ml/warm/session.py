@@ -17,6 +17,9 @@ from ml.warm.lineage import wake_on_signals
 from ml.warm.protocol import Exited, Hello, Refused, Request, Started, peer_user, receive, send
 from ml.warm.worker import become
 
+# A client sends its request at once. One that was stopped in between must not keep the warm process for ever.
+_REQUEST_SECONDS = 60.0
+
 
 def serve_client(
     client: socket.socket,
@@ -36,7 +39,9 @@ def serve_client(
     files: list[int] = []
     try:
         send(client, hello)
+        client.settimeout(_REQUEST_SECONDS)
         request, files = receive(client)
+        client.settimeout(None)
         if not isinstance(request, Request) or len(files) != 2:
             log(f"refused a client that asks for {type(request).__name__} with {len(files)} files")
             return False
