@@ -34,7 +34,8 @@ def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a command of ``python -m ml`` sees when its caller has ``environment``.
 
     Most stays with the caller: Airflow's secrets and connections, and what concerns the caller's own Python
-    (``PYTHON*``), which is not the one that runs the command. What a command writes is to be seen at once, so it is unbuffered.
+    (``PYTHON*``), which is not the one that runs the command. What a command writes is to be seen at once, so it is
+    unbuffered.
     """
     kept = {
         name: value
