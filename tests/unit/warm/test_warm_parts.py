@@ -73,3 +73,12 @@ def test_the_log_is_cut_into_pieces_and_the_oldest_are_dropped(tmp_path: Path) -
     assert all(piece.stat().st_size < 1_200_000 for piece in pieces)
     assert file.read_text().endswith("what a package prints\n")
     assert " 59 xxx" in file.read_text()
+
+
+def test_a_full_disk_costs_lines_of_the_log_and_nothing_else() -> None:
+    program = (
+        "import os; from pathlib import Path; from ml.warm.log import Log\n"
+        "log = Log(Path('/dev/full')); log('one'); log('two'); os._exit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[3])
+    assert done.returncode == 7
