@@ -58,6 +58,10 @@ bench: setup  ## measure the ratios that Respan promises, in one table
 compile: setup  ## write every pipeline's graph.json, from which Airflow draws the tasks
 	@$(TFX) -m ml pipelines | while read -r pipeline; do $(TFX) -m ml compile "$$pipeline" || exit; done
 
+.PHONY: docs
+docs: setup  ## write docs/settings.md from the settings' own descriptions
+	@$(AIRFLOW) -m scripts.settings_page
+
 .PHONY: lock
 lock:  ## compile the locks anew from the .in files
 	@$(call SETUP,lock)
