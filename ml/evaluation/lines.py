@@ -41,12 +41,16 @@ class Part(Generic[T]):
         return [line for line in lines if line.strip()] if blank else lines
 
 
-def decode_parts(storage: Storage, name: str, row: type[T]) -> Iterator[Part[T]]:
-    """The object's lines as ``row``, part by part in their order. Raises ``DataError`` naming a line that isn't one."""
+def decode_parts(storage: Storage, name: str, row: type[T], reach: range | None = None) -> Iterator[Part[T]]:
+    """The object's lines as ``row``, part by part in their order. Raises ``DataError`` naming a line that isn't one.
+
+    With ``reach`` only those lines whose first byte is in it (the object has to be seekable, and lines are numbered
+    from there): ranges that together cover the object give each line once.
+    """
     decoder = msgspec.json.Decoder(row)
     first = 1
     with storage.open(name) as stream:
-        for data in _whole_lines(stream):
+        for data in _whole_lines(stream, reach):
             yield Part(_decode(decoder, data, first, storage.uri(name)), data, first)
             first += data.count(b"\n")
 
@@ -72,9 +76,14 @@ def _numbered(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in enumerate(data.split(b"\n"), first) if line.strip())
 
 
-def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
+def _whole_lines(stream: BinaryIO, reach: range | None) -> Iterator[bytes]:
+    left = None if reach is None else _enter(stream, reach)
     rest = b""
-    while data := stream.read(_PART):
+    while data := stream.read(_PART if left is None else min(_PART, max(left, 0))):
+        if left is not None:
+            left -= len(data)
+            if left <= 0:  # The last line in reach may end beyond it.
+                data += b"" if data.endswith(b"\n") else stream.readline()
         cut = data.rfind(b"\n") + 1
         if cut:
             yield rest + data[:cut]
@@ -83,3 +92,11 @@ def _whole_lines(stream: BinaryIO) -> Iterator[bytes]:
             rest += data
     if rest:
         yield rest
+
+
+def _enter(stream: BinaryIO, reach: range) -> int:
+    """Moves to the first line that begins in ``reach``; returns how many bytes of it are left."""
+    if reach.start > 0:
+        stream.seek(reach.start - 1)
+        stream.readline()
+    return reach.stop - stream.tell()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappush, heappushpop
+from heapq import heapify, heappush, heappushpop, nlargest
 
 import msgspec
 
@@ -61,6 +61,11 @@ class WorstMistakes:
             probability=probability,
         )
         (heappushpop if full else heappush)(self._heap, (probability, -key, mistake))
+
+    def absorb(self, other: WorstMistakes) -> None:
+        """Keeps the worst of both."""
+        self._heap = nlargest(self._most, [*self._heap, *other._heap], key=lambda kept: kept[:2])
+        heapify(self._heap)
 
     def worst_first(self) -> list[Mistake]:
         return [mistake for *_, mistake in sorted(self._heap, key=lambda kept: kept[:2], reverse=True)]

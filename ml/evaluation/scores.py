@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.evaluation.intervals import wilson
-from ml.evaluation.reading import FAILED, REFUSED, Outcomes
+from ml.evaluation.join import FAILED, REFUSED, Outcomes
 from ml.evaluation.records import ClassScore, Counts
 
 #: Samples counted in one step.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ml import layout
@@ -126,6 +127,6 @@ def _freeze(here: World, samples: Sequence[Sample], pictures: bool) -> None:
     here.storage.write(layout.batch(BATCH, layout.BATCH), record.to_json())
 
 
-def _pixels(brightness: int, seed: int) -> np.ndarray:
+def _pixels(brightness: int, seed: int) -> npt.NDArray[np.uint8]:
     noise = np.random.default_rng(seed).normal(0, 12, (8, 8, 3))
     return np.clip(brightness + noise, 0, 255).astype(np.uint8)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,17 +14,20 @@ from hypothesis import strategies as st
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.reading import FAILED, REFUSED, read_outcomes
+from ml.evaluation import reading
+from ml.evaluation.join import FAILED, REFUSED, Outcomes
+from ml.evaluation.lines import decode_parts
+from ml.evaluation.reading import read_outcomes
 from ml.evaluation.scores import score
 from ml.prediction.lines import Answer, Instance, Line
-from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, Sample, right, world, wrong
+from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, Sample, World, right, world, wrong
 
 
-def read(here, **how):
+def read(here: World, **how: Any) -> Outcomes:
     return read_outcomes(here.storage, BATCH, list(here.classes), **how)
 
 
-def test_predictions_are_joined_by_key_whatever_their_order(tmp_path):
+def test_predictions_are_joined_by_key_whatever_their_order(tmp_path: Path) -> None:
     samples = [Sample("a", "b"), Sample(None, None), Sample("c", "c"), Sample("b", None), *right(30)]
     outcomes = read(world(tmp_path, samples, pictures=False))
     assert outcomes.truth.tolist()[:4] == [0, REFUSED, 2, 1]
@@ -27,7 +35,7 @@ def test_predictions_are_joined_by_key_whatever_their_order(tmp_path):
     assert outcomes.predicted[0] == 1
 
 
-def test_the_files_of_a_vertex_job_are_read_together(tmp_path):
+def test_the_files_of_a_vertex_job_are_read_together(tmp_path: Path) -> None:
     here = world(tmp_path, [*right(20), *wrong(5), Sample("a", None)], pictures=False)
     whole = read(here)
     here.storage.delete(layout.batch(BATCH, layout.PREDICTIONS))
@@ -39,27 +47,27 @@ def test_the_files_of_a_vertex_job_are_read_together(tmp_path):
     assert read(here).predicted.tolist() == whole.predicted.tolist()
 
 
-def test_predictions_of_another_batch_are_not_read(tmp_path):
+def test_predictions_of_another_batch_are_not_read(tmp_path: Path) -> None:
     here = world(tmp_path, right(3), pictures=False)
     here.storage.write(layout.batch("other-0123abcd", layout.PREDICTIONS), b"not even JSON")
     assert len(read(here).predicted) == 3
 
 
-def test_a_missing_file_is_an_error(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(3), pictures=False)
     here.storage.delete(layout.batch(BATCH, layout.PREDICTIONS))
     with pytest.raises(NotFoundError, match="run `predict` first"):
         read(here)
 
 
-def test_a_missing_line_is_an_error(tmp_path):
+def test_a_missing_line_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(10), pictures=False)
     here.predictions(lines=here.lines[:-2])
     with pytest.raises(DataError, match="incomplete: 2 of 10"):
         read(here)
 
 
-def test_a_line_cut_short_is_an_error_that_names_it(tmp_path):
+def test_a_line_cut_short_is_an_error_that_names_it(tmp_path: Path) -> None:
     here = world(tmp_path, right(10), pictures=False)
     name = layout.batch(BATCH, layout.PREDICTIONS)
     here.storage.write(name, here.storage.read(name)[:-30])
@@ -67,7 +75,7 @@ def test_a_line_cut_short_is_an_error_that_names_it(tmp_path):
         read(here)
 
 
-def test_two_predictions_of_one_sample_are_an_error(tmp_path):
+def test_two_predictions_of_one_sample_are_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(10), pictures=False)
     here.predictions(lines=[*here.lines, here.lines[4]])
     with pytest.raises(DataError, match=r"line 11: sample .* has a prediction already"):
@@ -75,47 +83,47 @@ def test_two_predictions_of_one_sample_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("key", [-1, 3, 10**9])
-def test_a_prediction_of_no_sample_is_an_error(tmp_path, key):
+def test_a_prediction_of_no_sample_is_an_error(tmp_path: Path, key: int) -> None:
     here = world(tmp_path, right(3), pictures=False)
     here.predictions(lines=[*here.lines, Line(Instance(key, "a/x.png", "1"), Answer("a", [1, 0, 0]))])
     with pytest.raises(DataError, match=f"sample {key} is not in the batch's manifest"):
         read(here)
 
 
-def test_a_prediction_of_a_refused_sample_is_an_error(tmp_path):
+def test_a_prediction_of_a_refused_sample_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, [Sample(None, None), *right(3)], pictures=False)
     here.predictions(lines=[*here.lines, Line(Instance(0, "a/x.png", "1"), Answer("a", [1, 0, 0]))])
     with pytest.raises(DataError, match="or was refused"):
         read(here)
 
 
-def test_a_predicted_label_that_the_release_does_not_know_is_an_error(tmp_path):
+def test_a_predicted_label_that_the_release_does_not_know_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(3), pictures=False)
     here.predictions(lines=[*here.lines[1:], Line(here.lines[0].instance, Answer("z", [1, 0, 0]))])
     with pytest.raises(DataError, match="label 'z' is not one of the release's classes"):
         read(here)
 
 
-def test_a_line_with_neither_prediction_nor_error_is_an_error(tmp_path):
+def test_a_line_with_neither_prediction_nor_error_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(3), pictures=False)
     here.predictions(lines=[*here.lines[1:], Line(here.lines[0].instance)])
     with pytest.raises(DataError, match="neither a prediction nor an error"):
         read(here)
 
 
-def test_the_worst_mistakes_are_the_most_probable_ones(tmp_path):
+def test_the_worst_mistakes_are_the_most_probable_ones(tmp_path: Path) -> None:
     samples = [Sample("a", "b", probability=0.4 + number / 100) for number in range(50)]
     mistakes = read(world(tmp_path, [*samples, *right(50)], pictures=False), worst=4).mistakes
     assert [round(mistake.probability, 2) for mistake in mistakes] == [0.89, 0.88, 0.87, 0.86]
     assert {(mistake.label, mistake.predicted) for mistake in mistakes} == {("a", "b")}
 
 
-def test_equally_probable_mistakes_are_taken_in_the_manifest_s_order(tmp_path):
+def test_equally_probable_mistakes_are_taken_in_the_manifest_s_order(tmp_path: Path) -> None:
     mistakes = read(world(tmp_path, wrong(30), pictures=False), worst=3).mistakes
     assert [mistake.object for mistake in mistakes] == ["a/0.png", "b/1.png", "c/2.png"]
 
 
-def test_the_samples_to_measure_are_spread_over_the_batch_and_the_same_each_time(tmp_path):
+def test_the_samples_to_measure_are_spread_over_the_batch_and_the_same_each_time(tmp_path: Path) -> None:
     here = world(tmp_path, right(1000), pictures=False)
     chosen = [int(sample.object[2:-4]) for sample in read(here, choose=10).chosen]
     assert chosen == [int(sample.object[2:-4]) for sample in read(here, choose=10).chosen]
@@ -123,18 +131,62 @@ def test_the_samples_to_measure_are_spread_over_the_batch_and_the_same_each_time
     assert max(np.diff(chosen)) <= 112
 
 
-def test_a_label_never_seen_is_a_mistake_and_told_apart(tmp_path):
+def test_a_label_never_seen_is_a_mistake_and_told_apart(tmp_path: Path) -> None:
     here = world(tmp_path, [*right(9), Sample("unknown", "a")], pictures=False)
     scores = score(read(here), 0.95, 1.0)
     assert (scores.counts.correct, scores.counts.evaluated, scores.counts.unseen) == (9, 10, 1)
     assert [(one.label, one.seen) for one in scores.classes][-1] == ("unknown", False)
 
 
-def test_human_level_is_by_label_and_1_where_none_is_given(tmp_path):
+def test_human_level_is_by_label_and_1_where_none_is_given(tmp_path: Path) -> None:
     here = world(tmp_path, [Sample("a", "a"), Sample("a", "b"), Sample("b", "a"), Sample("b", "a")], pictures=False)
     a, b = score(read(here), 0.95, {"a": 0.8}).classes
     assert (a.human_level, a.gap, a.priority) == pytest.approx((0.8, 0.3, 0.15))
     assert (b.human_level, b.gap, b.priority) == pytest.approx((1.0, 1.0, 0.5))
+
+
+@pytest.fixture
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes read even a small batch."""
+    monkeypatch.setattr(reading, "_WORTH_TWO", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+def test_two_processes_read_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_processes: None) -> None:
+    here = world(tmp_path, [*right(200), *wrong(70), *[Sample("a", None)] * 9, Sample("unknown", "a")], pictures=False)
+    both = read(here, choose=20)
+    monkeypatch.setattr(reading, "_WORTH_TWO", 1 << 40)
+    alone = read(here, choose=20)
+    assert both.predicted.tolist() == alone.predicted.tolist()
+    assert (both.failures, both.mistakes, both.chosen) == (alone.failures, alone.mistakes, alone.chosen)
+
+
+@pytest.mark.parametrize("position", [0, 150, 299])
+def test_two_processes_tell_the_line_that_is_wrong(tmp_path: Path, two_processes: None, position: int) -> None:
+    here = world(tmp_path, right(300), pictures=False)
+    here.predictions(lines=[*here.lines, here.lines[position]])
+    with pytest.raises(DataError, match=r"line 301: sample .* has a prediction already"):
+        read(here)
+    here.storage.write(layout.batch(BATCH, layout.PREDICTIONS), b"{}\n" * position + b"nonsense\n" + b"{}\n" * 300)
+    with pytest.raises(DataError, match=r"predictions\.jsonl, line "):
+        read(here)
+
+
+@given(st.lists(st.sampled_from([b"", b"1", b"22", b"4444444"]), max_size=30), st.integers(1, 12), st.booleans())
+def test_ranges_that_cover_an_object_give_each_line_once(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], pieces: int, ended: bool
+) -> None:
+    here = world(tmp_path_factory.mktemp("ranges"), [], pictures=False)
+    data = b"\n".join(lines) + (b"\n" if ended else b"")
+    here.storage.write("numbers", data)
+    bounds = [len(data) * piece // pieces for piece in range(pieces + 1)]
+    found = [
+        number
+        for start, stop in itertools.pairwise(bounds)
+        for part in decode_parts(here.storage, "numbers", int, range(start, stop))
+        for number in part.rows
+    ]
+    assert found == [int(line) for line in lines if line]
 
 
 predicted = st.none() | st.sampled_from(CLASSES)
@@ -142,7 +194,7 @@ labels = st.none() | st.sampled_from([*CLASSES, "unknown"])
 
 
 @given(st.lists(st.builds(Sample, labels, predicted), max_size=60))
-def test_the_counts_add_up(tmp_path_factory, samples):
+def test_the_counts_add_up(tmp_path_factory: pytest.TempPathFactory, samples: list[Sample]) -> None:
     here = world(tmp_path_factory.mktemp("counts"), samples, pictures=False)
     scores = score(read(here), 0.95, 1.0)
     usable = [sample for sample in samples if sample.label is not None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from ml import layout
 from ml.evaluation.evaluate import evaluate
 from ml.evaluation.report.labels import shown
 from ml.settings import EvaluationSettings, Settings
-from tests.ml.evaluation.evaluation_batches import BATCH, Sample, right, world, wrong
+from tests.ml.evaluation.evaluation_batches import BATCH, Sample, World, right, world, wrong
 
 SETTINGS = Settings(name="p", kind="image_classification", evaluation=EvaluationSettings(min_evaluated=10))
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -30,38 +31,38 @@ class Page(HTMLParser):
         self.close()
         assert self._open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self._open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text.append(data)
 
 
-def page_of(here) -> str:
+def page_of(here: World) -> str:
     evaluate(here.storage, SETTINGS, BATCH)
     return here.storage.read(layout.batch(BATCH, layout.REPORT_HTML)).decode()
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> str:
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return page_of(world(tmp_path_factory.mktemp("page"), [*right(50), *wrong(10), Sample("a", None)]))
 
 
-def test_it_is_well_formed_html(page):
+def test_it_is_well_formed_html(page: str) -> None:
     tags = [tag for tag, _ in Page(page).elements]
     assert tags.count("svg") == 6
     assert tags.count("img") == 10
 
 
-def test_nothing_in_it_is_fetched_or_run(page):
+def test_nothing_in_it_is_fetched_or_run(page: str) -> None:
     for tag, attributes in Page(page).elements:
         assert tag not in ("script", "link", "iframe", "object", "embed")
         assert not any(name.startswith("on") for name in attributes)
@@ -71,7 +72,7 @@ def test_nothing_in_it_is_fetched_or_run(page):
     assert re.findall(r"url\((?!#)", page) == []
 
 
-def test_it_has_the_verdict_the_reason_and_every_part(page):
+def test_it_has_the_verdict_the_reason_and_every_part(page: str) -> None:
     text = " ".join(Page(page).text)
     assert "Degraded" in text
     assert "Accuracy is 83.33%" in text
@@ -79,13 +80,13 @@ def test_it_has_the_verdict_the_reason_and_every_part(page):
         assert heading in text
 
 
-def test_it_follows_the_reader_s_light_or_dark_screen(page):
+def test_it_follows_the_reader_s_light_or_dark_screen(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
     assert "var(--ink)" in page
     assert "#00000" not in page
 
 
-def test_hostile_labels_are_shown_and_do_nothing(tmp_path):
+def test_hostile_labels_are_shown_and_do_nothing(tmp_path: Path) -> None:
     label = HOSTILE.replace("/", "")
     here = world(
         tmp_path, [*right(20), *[Sample(label, "a")] * 3, *[Sample("a", label)] * 3], classes=["a", "b", "c", label]
@@ -97,14 +98,14 @@ def test_hostile_labels_are_shown_and_do_nothing(tmp_path):
     assert shown(label) in "".join(page.text)
 
 
-def test_any_script_is_shown_as_it_is(tmp_path):
+def test_any_script_is_shown_as_it_is(tmp_path: Path) -> None:
     html = page_of(world(tmp_path, [*right(20), Sample("日本語 żółć", "a"), Sample("שלום", "b")]))
     assert "日本語 żółć" in html
     assert "שלום" in html
 
 
 @pytest.mark.parametrize("classes", [1, 2, 300])
-def test_it_stays_readable_with_any_number_of_classes(tmp_path, classes):
+def test_it_stays_readable_with_any_number_of_classes(tmp_path: Path, classes: int) -> None:
     names = [f"class-{number}" for number in range(classes)]
     samples = [Sample(names[n % classes], names[(n + n // classes) % classes]) for n in range(600)]
     html = page_of(world(tmp_path, samples, classes=names, trained=dict.fromkeys(names, 1), pictures=False))
@@ -113,7 +114,7 @@ def test_it_stays_readable_with_any_number_of_classes(tmp_path, classes):
     assert ("others" in html) == (classes > 20)
 
 
-def test_an_empty_batch_has_a_report(tmp_path):
+def test_an_empty_batch_has_a_report(tmp_path: Path) -> None:
     html = page_of(world(tmp_path, []))
     Page(html)
     assert "Not enough data" in html
@@ -122,7 +123,7 @@ def test_an_empty_batch_has_a_report(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"), [("plain", "plain"), ("a\x00b\u202ec", "a�b�c"), ("\ud800", "�"), ("x" * 40, None)]
 )
-def test_names_are_shown_without_what_can_not_be_printed(text, expected):
+def test_names_are_shown_without_what_can_not_be_printed(text: str, expected: str | None) -> None:
     if expected is None:
         assert len(shown(text)) == 28
         assert "…" in shown(text)

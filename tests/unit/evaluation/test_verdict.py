@@ -29,22 +29,22 @@ def judge(counts: Counts, *drift: Drift, rules: Rules = RULES) -> Decision:
     return decide(counts, accuracy(counts, rules), drift, rules)
 
 
-def test_an_accuracy_above_the_threshold_passes():
+def test_an_accuracy_above_the_threshold_passes() -> None:
     assert judge(counted(95, 100)).verdict is Verdict.PASS
 
 
-def test_an_accuracy_equal_to_the_threshold_passes():
+def test_an_accuracy_equal_to_the_threshold_passes() -> None:
     assert judge(counted(90, 100)).verdict is Verdict.PASS
 
 
-def test_one_mistake_more_is_degraded():
+def test_one_mistake_more_is_degraded() -> None:
     decision = judge(counted(89, 100))
     assert decision.verdict is Verdict.DEGRADED
     assert "89.00%" in decision.reasons[0]
     assert "below the threshold of 90%" in decision.reasons[0]
 
 
-def test_the_point_estimate_decides_and_the_reason_says_that_the_interval_holds_the_threshold():
+def test_the_point_estimate_decides_and_the_reason_says_that_the_interval_holds_the_threshold() -> None:
     assert "within the interval" in judge(counted(89, 100)).reasons[0]
     assert "within the interval" in judge(counted(91, 100)).reasons[0]
     assert "within the interval" not in judge(counted(50, 100)).reasons[0]
@@ -52,71 +52,71 @@ def test_the_point_estimate_decides_and_the_reason_says_that_the_interval_holds_
 
 
 @pytest.mark.parametrize("correct", [0, 50, 99])
-def test_too_few_predictions_are_insufficient_whatever_their_accuracy(correct):
+def test_too_few_predictions_are_insufficient_whatever_their_accuracy(correct: int) -> None:
     decision = judge(counted(correct, 99))
     assert decision.verdict is Verdict.INSUFFICIENT_DATA
     assert "99 of 99" in decision.reasons[0]
 
 
-def test_exactly_the_minimum_is_enough():
+def test_exactly_the_minimum_is_enough() -> None:
     assert judge(counted(100, 100)).verdict is Verdict.PASS
 
 
-def test_failed_predictions_do_not_count_towards_the_minimum():
+def test_failed_predictions_do_not_count_towards_the_minimum() -> None:
     assert judge(counted(99, 99, failed=20)).verdict is Verdict.INSUFFICIENT_DATA
 
 
 @pytest.mark.parametrize("failed", [0, 500])
-def test_nothing_evaluated_is_insufficient_even_where_no_minimum_is_asked(failed):
+def test_nothing_evaluated_is_insufficient_even_where_no_minimum_is_asked(failed: int) -> None:
     decision = judge(counted(0, 0, failed=failed), rules=replace(RULES, min_evaluated=0, max_failed_share=1))
     assert decision.verdict is Verdict.INSUFFICIENT_DATA
 
 
-def test_nothing_evaluated_has_no_accuracy():
+def test_nothing_evaluated_has_no_accuracy() -> None:
     metric = accuracy(counted(0, 0), RULES)
     assert metric.value is None
     assert metric.lowest is None
     assert not metric.is_significant
 
 
-def test_a_share_of_failures_at_the_limit_is_accepted_and_told():
+def test_a_share_of_failures_at_the_limit_is_accepted_and_told() -> None:
     decision = judge(counted(796, 800, failed=200))
     assert decision.verdict is Verdict.PASS
     assert any("200 of 1,000 predictions failed" in reason and "79.60%" in reason for reason in decision.reasons)
 
 
-def test_a_larger_share_of_failures_is_insufficient():
+def test_a_larger_share_of_failures_is_insufficient() -> None:
     decision = judge(counted(799, 799, failed=201))
     assert decision.verdict is Verdict.INSUFFICIENT_DATA
     assert "failed" in decision.reasons[0]
 
 
-def test_drift_above_its_limit_is_drifted_and_named():
+def test_drift_above_its_limit_is_drifted_and_named() -> None:
     decision = judge(counted(95, 100), drifted(0.1), drifted(0.31, feature="predictions"))
     assert decision.verdict is Verdict.DRIFTED
     assert "predictions" in decision.reasons[0]
     assert not any("labels" in reason for reason in decision.reasons)
 
 
-def test_drift_equal_to_its_limit_passes():
+def test_drift_equal_to_its_limit_passes() -> None:
     assert judge(counted(95, 100), drifted(0.3)).verdict is Verdict.PASS
 
 
-def test_drift_without_a_limit_is_not_judged():
+def test_drift_without_a_limit_is_not_judged() -> None:
     assert judge(counted(95, 100), drifted(1.0, limit=None)).verdict is Verdict.PASS
 
 
-def test_degraded_comes_before_drifted_and_both_are_told():
+def test_degraded_comes_before_drifted_and_both_are_told() -> None:
     decision = judge(counted(50, 100), drifted(0.9))
     assert decision.verdict is Verdict.DEGRADED
     assert any("labels" in reason and "0.900" in reason for reason in decision.reasons[1:])
 
 
-def test_insufficient_comes_before_all():
+def test_insufficient_comes_before_all() -> None:
     assert judge(counted(1, 50), drifted(0.9)).verdict is Verdict.INSUFFICIENT_DATA
 
 
-def test_labels_never_seen_are_told():
+def test_labels_never_seen_are_told() -> None:
     assert any("7 samples have a label" in reason for reason in judge(counted(93, 100, unseen=7)).reasons)
 
 
@@ -134,14 +134,16 @@ rules = st.builds(Rules, st.floats(0, 1), st.floats(0.5, 0.999), st.integers(1, 
 
 
 @given(any_counts(), drifts, rules)
-def test_every_outcome_has_one_verdict_with_reasons_of_one_line(counts, drift, rule):
+def test_every_outcome_has_one_verdict_with_reasons_of_one_line(
+    counts: Counts, drift: list[Drift], rule: Rules
+) -> None:
     decision = judge(counts, *drift, rules=rule)
     assert decision.reasons
     assert all(reason and "\n" not in reason for reason in decision.reasons)
 
 
 @given(any_counts(), drifts, rules)
-def test_a_pass_is_good_enough_in_every_respect(counts, drift, rule):
+def test_a_pass_is_good_enough_in_every_respect(counts: Counts, drift: list[Drift], rule: Rules) -> None:
     passes = judge(counts, *drift, rules=rule).verdict is Verdict.PASS
     assert passes == (
         counts.evaluated >= rule.min_evaluated
@@ -152,7 +154,7 @@ def test_a_pass_is_good_enough_in_every_respect(counts, drift, rule):
 
 
 @given(any_counts(), rules)
-def test_the_interval_contains_the_accuracy(counts, rule):
+def test_the_interval_contains_the_accuracy(counts: Counts, rule: Rules) -> None:
     metric = accuracy(counts, rule)
     if metric.value is not None and metric.lowest is not None:
         assert metric.value in metric.interval
