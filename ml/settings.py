@@ -79,7 +79,7 @@ class TrainingSettings(Section):
     )
     epochs: int = Field(10, ge=1, description="Passes over the train split.")
     batch_size: int = Field(64, ge=1, description="Examples in one training step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate.")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate at the start; it falls to 0 along a cosine.")
     seed: int = Field(20, ge=0, description="Seed of initialisation, shuffling and augmentation.")
     blessing_threshold: float = Field(
         0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"

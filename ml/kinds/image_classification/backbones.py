@@ -56,7 +56,7 @@ def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> ke
 def _small_cnn(size: int) -> keras.Model:
     pixels = keras.Input((size, size, 3), name="image")
     flow = keras.layers.Rescaling(1 / 127.5, offset=-1)(pixels)
-    for filters in (16, 32, 64):
+    for filters in (24, 48, 96):
         if flow.shape[1] >= 4:
             flow = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(flow)
             flow = keras.layers.BatchNormalization(momentum=0.9)(flow)

@@ -88,6 +88,7 @@ class Window:
             .batch(64)
             .map(transform, num_parallel_calls=tf.data.AUTOTUNE)
             .unbatch()
+            .apply(tf.data.experimental.assert_cardinality(split.examples))
         )
         shape = examples.element_spec[0].shape
         return examples.cache() if split.examples * shape.num_elements() <= CACHE_BYTES else examples

@@ -17,15 +17,18 @@ from ml.settings import TrainingSettings, TunerSettings
 from .settings import ModelSettings
 
 
-def build_model(settings: ModelSettings, classes: int, learning_rate: float) -> keras.Model:
-    """A compiled classifier: float32[N, size, size, 3] of 0 to 255 → probabilities float32[N, classes]."""
+def build_model(settings: ModelSettings, classes: int, learning_rate: float, steps: int) -> keras.Model:
+    """A compiled classifier: float32[N, size, size, 3] of 0 to 255 → probabilities float32[N, classes].
+
+    ``learning_rate`` is where training starts; it falls to 0 along a cosine over ``steps`` batches.
+    """
     features = image_features(
         settings.backbone, size=settings.image_size, weights=settings.weights, fine_tune=settings.fine_tune
     )
     dropped = keras.layers.Dropout(settings.dropout)(features.output)
     model = keras.Model(features.input, keras.layers.Dense(classes, activation="softmax")(dropped))
     model.compile(
-        keras.optimizers.Adam(learning_rate),
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=False,
@@ -41,7 +44,12 @@ def run_fn(fn_args: FnArgs) -> None:
     model_settings = model_settings.model_copy(update={"dropout": chosen.get("dropout", model_settings.dropout)})
     window = window_of(fn_args)
     keras.utils.set_random_seed(training.seed)
-    model = build_model(model_settings, len(window.classes), chosen.get("learning_rate", training.learning_rate))
+    model = build_model(
+        model_settings,
+        classes=len(window.classes),
+        learning_rate=chosen.get("learning_rate", training.learning_rate),
+        steps=training.epochs * window.train.steps(training.batch_size),
+    )
     fit(model, window, training, model_settings)
     export_classifier(model, window.transform, window.classes, fn_args.serving_model_dir)
 
@@ -52,12 +60,14 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     training = TrainingSettings(**fn_args.custom_config["training"])
     tuner = TunerSettings(**fn_args.custom_config["tuner"])
     window = window_of(fn_args)
+    steps_per_epoch = window.train.steps(training.batch_size)
 
     def build(choices: keras_tuner.HyperParameters) -> keras.Model:
         keras.utils.set_random_seed(training.seed)
         dropout = choices.Float("dropout", 0.0, 0.5, step=0.1)
         rate = choices.Float("learning_rate", 1e-4, 1e-2, sampling="log")
-        return build_model(model_settings.model_copy(update={"dropout": dropout}), len(window.classes), rate)
+        settings = model_settings.model_copy(update={"dropout": dropout})
+        return build_model(settings, len(window.classes), rate, tuner.epochs * steps_per_epoch)
 
     return TunerFnResult(
         tuner=keras_tuner.RandomSearch(
@@ -71,7 +81,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         fit_kwargs={
             "x": window.training_batches(training, model_settings),
             "epochs": tuner.epochs,
-            "steps_per_epoch": window.train.steps(training.batch_size),
+            "steps_per_epoch": steps_per_epoch,
             "validation_data": window.evaluation_batches(training.batch_size),
             "verbose": 0,
         },

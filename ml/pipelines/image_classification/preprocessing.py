@@ -1,4 +1,4 @@
-"""What happens to an example before the model sees it: the same in training and, exported with the model, in serving."""
+"""What happens to an example before the model sees it, in training and (exported with the model) in serving."""
 
 from __future__ import annotations
 
