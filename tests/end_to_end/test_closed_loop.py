@@ -172,6 +172,34 @@ def test_a_report_that_is_none_is_not_found_wherever_its_name_leads(lived: Lived
     assert fetch(lived, f"/respan/reports/{path}")[0] == 404
 
 
+def test_a_cleared_retraining_finds_its_training_run_again_and_starts_no_second_one(lived: Lived) -> None:
+    airflow = lived.deployment.airflow
+    before = airflow.run_ids(TRAINING)
+    airflow.clear(RETRAINING, lived.retraining, "train")
+    assert airflow.wait(RETRAINING, lived.retraining, timeout=120) == "success"
+    assert airflow.run_ids(TRAINING) == before
+    assert lived.deployment.ml("audit", PIPELINE)["archived"] == lived.deployment.collected
+
+
+def test_an_evaluation_that_fails_gives_its_samples_back(lived: Lived) -> None:
+    airflow, models = lived.deployment.airflow, lived.deployment.storage / "models"
+    archived = lived.deployment.ml("audit", PIPELINE)["archived"]
+    before = tuple(airflow.run_ids(EVALUATION)[1:])
+    models.rename(models.with_name("elsewhere"))
+    try:
+        lived.deployment.collect(60, seed=3)
+        failing = airflow.wait_for_run(EVALUATION, other_than=before, timeout=60)
+        assert airflow.wait(EVALUATION, failing, timeout=120) == "failed"
+    finally:
+        airflow.pause(EVALUATION)
+        models.with_name("elsewhere").rename(models)
+    tasks = airflow.task_states(EVALUATION, failing)
+    assert (tasks["predict"], tasks["give_back"]) == ("failed", "success")
+    audit = lived.deployment.ml("audit", PIPELINE)
+    assert (audit["archived"], audit["lost"], audit["duplicated"]) == (archived, 0, 0)
+    assert audit["collected"] == lived.deployment.collected
+
+
 def quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="")
 
