@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml import layout
@@ -172,6 +172,7 @@ def test_two_processes_tell_the_line_that_is_wrong(tmp_path: Path, two_processes
         read(here)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"", b"1", b"22", b"4444444"]), max_size=30), st.integers(1, 12), st.booleans())
 def test_ranges_that_cover_an_object_give_each_line_once(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], pieces: int, ended: bool
@@ -193,6 +194,7 @@ predicted = st.none() | st.sampled_from(CLASSES)
 labels = st.none() | st.sampled_from([*CLASSES, "unknown"])
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.builds(Sample, labels, predicted), max_size=60))
 def test_the_counts_add_up(tmp_path_factory: pytest.TempPathFactory, samples: list[Sample]) -> None:
     here = world(tmp_path_factory.mktemp("counts"), samples, pictures=False)

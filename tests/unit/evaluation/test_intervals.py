@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.evaluation.intervals import wilson
@@ -45,6 +45,7 @@ counts = st.integers(1, 10**7).flatmap(lambda trials: st.tuples(st.integers(0, t
 levels = st.floats(0.01, 0.9999)
 
 
+@settings(deadline=None)
 @given(counts, levels)
 def test_it_contains_the_share_and_stays_within_0_and_1(count: tuple[int, int], confidence: float) -> None:
     successes, trials = count
@@ -52,6 +53,7 @@ def test_it_contains_the_share_and_stays_within_0_and_1(count: tuple[int, int], 
     assert 0 <= interval.low <= successes / trials <= interval.high <= 1
 
 
+@settings(deadline=None)
 @given(counts, levels)
 def test_mistakes_have_the_mirrored_interval(count: tuple[int, int], confidence: float) -> None:
     successes, trials = count
@@ -59,6 +61,7 @@ def test_mistakes_have_the_mirrored_interval(count: tuple[int, int], confidence:
     assert right.low == pytest.approx(1 - wrong.high, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(counts, levels)
 def test_more_trials_of_the_same_share_narrow_it(count: tuple[int, int], confidence: float) -> None:
     successes, trials = count
@@ -66,6 +69,7 @@ def test_more_trials_of_the_same_share_narrow_it(count: tuple[int, int], confide
     assert many.high - many.low < few.high - few.low
 
 
+@settings(deadline=None)
 @given(counts, st.floats(0.05, 0.9))
 def test_more_confidence_widens_it(count: tuple[int, int], confidence: float) -> None:
     narrow, wide = wilson(*count, confidence), wilson(*count, confidence + 0.05)

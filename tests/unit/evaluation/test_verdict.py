@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.evaluation.records import Counts, Drift, DriftDistance
@@ -133,6 +133,7 @@ drifts = st.lists(st.builds(drifted, st.floats(0, 1), st.none() | st.floats(0, 1
 rules = st.builds(Rules, st.floats(0, 1), st.floats(0.5, 0.999), st.integers(1, 1000), st.floats(0, 1))
 
 
+@settings(deadline=None)
 @given(any_counts(), drifts, rules)
 def test_every_outcome_has_one_verdict_with_reasons_of_one_line(
     counts: Counts, drift: list[Drift], rule: Rules
@@ -142,6 +143,7 @@ def test_every_outcome_has_one_verdict_with_reasons_of_one_line(
     assert all(reason and "\n" not in reason for reason in decision.reasons)
 
 
+@settings(deadline=None)
 @given(any_counts(), drifts, rules)
 def test_a_pass_is_good_enough_in_every_respect(counts: Counts, drift: list[Drift], rule: Rules) -> None:
     passes = judge(counts, *drift, rules=rule).verdict is Verdict.PASS
@@ -153,6 +155,7 @@ def test_a_pass_is_good_enough_in_every_respect(counts: Counts, drift: list[Drif
     )
 
 
+@settings(deadline=None)
 @given(any_counts(), rules)
 def test_the_interval_contains_the_accuracy(counts: Counts, rule: Rules) -> None:
     metric = accuracy(counts, rule)
