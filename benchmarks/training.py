@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.result import Result
+from ml.graph import read_graph
 from ml.home import home
 from ml.layout import inbox
 from ml.storage import Storage, open_storage
@@ -111,7 +112,8 @@ class TrainingBench:
         ends = {
             task["task_id"]: datetime.fromisoformat(task["end_date"]).timestamp() for task in tasks if task["end_date"]
         }
-        last_component = max(end for task, end in ends.items() if task.startswith("components."))
+        components = {node.id for node in read_graph(PIPELINE).nodes}
+        last_component = max(end for task, end in ends.items() if task.rsplit(".", 1)[-1] in components)
         return last_component - begun, max(ends.values()) - begun
 
     def _forget_runs(self) -> None:
