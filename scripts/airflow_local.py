@@ -13,13 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-from urllib.parse import quote
 
-from scripts.airflow_api import AirflowApi, ApiError
+from scripts.airflow_api import AirflowApi
+from scripts.airflow_runs import AirflowRuns, LocalAirflowError
+
+__all__ = ["PROJECT", "LocalAirflow", "LocalAirflowError"]
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -52,11 +53,7 @@ SETTINGS = {
 }
 
 
-class LocalAirflowError(RuntimeError):
-    """Airflow didn't start, or a run didn't end in time; the message says where its log is."""
-
-
-class LocalAirflow:
+class LocalAirflow(AirflowRuns):
     """Starts Airflow below ``home`` and speaks to it through its REST API. A context manager.
 
     :param home: ``RESPAN_HOME`` of this Airflow; its own files are in ``home/airflow``.
@@ -96,7 +93,8 @@ class LocalAirflow:
             **({"RESPAN_PIPELINES": pipelines} if pipelines else {}),
             **(environment or {}),
         }
-        self.api = AirflowApi(self.url, self.home / "airflow" / "simple_auth_manager_passwords.json.generated")
+        passwords = self.home / "airflow" / "simple_auth_manager_passwords.json.generated"
+        super().__init__(AirflowApi(self.url, passwords), logs=self.home / "airflow" / "logs")
 
     @property
     def url(self) -> str:
@@ -123,7 +121,7 @@ class LocalAirflow:
         try:
             for component in COMPONENTS:
                 self.start_component(component)
-            self._until(self._healthy, timeout, "Airflow is not healthy")
+            self.until(self._healthy, timeout, "Airflow is not healthy")
         except BaseException:
             self.stop()
             raise
@@ -169,123 +167,14 @@ class LocalAirflow:
     ) -> None:
         self.stop()
 
-    def log_file(self, component: str) -> Path:
-        return self.home / "airflow" / "logs" / f"{component}.log"
-
-    # What a run is and how it goes ---------------------------------------------------------------------------
-
     def check_components(self, complaint: str = "Airflow can't go on") -> None:
         """Raises ``LocalAirflowError`` beginning with ``complaint`` where one of the components has died."""
         for component, process in self._processes.items():
             if process.poll() is not None:
                 raise LocalAirflowError(f"{complaint}: the {component} has ended; see {self.log_file(component)}")
 
-    def import_errors(self) -> dict[str, str]:
-        """What Airflow's UI shows of DAG files that it couldn't import: file → message."""
-        found = self.api.get("importErrors")["import_errors"]
-        return {error["filename"]: error["stack_trace"] for error in found}
-
-    def dag_ids(self) -> list[str]:
-        return sorted(dag["dag_id"] for dag in self.api.get("dags?limit=100")["dags"])
-
-    def wait_for_dags(self, *dag_ids: str, timeout: float = 90.0) -> None:
-        """Returns when the DAG processor has stored all of them."""
-        self._until(lambda: set(dag_ids) <= set(self.dag_ids()), timeout, f"Airflow doesn't know {', '.join(dag_ids)}")
-
-    def unpause(self, *dag_ids: str) -> None:
-        for dag_id in dag_ids:
-            self.api.patch(f"dags/{quote(dag_id)}", {"is_paused": False})
-
-    def pause(self, *dag_ids: str) -> None:
-        for dag_id in dag_ids:
-            self.api.patch(f"dags/{quote(dag_id)}", {"is_paused": True})
-
-    def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> str:
-        """Starts a run and returns its id. ``conf`` are the DAG's params."""
-        body = {"conf": dict(conf or {}), "logical_date": None} | ({"dag_run_id": run_id} if run_id else {})
-        started: str = self.api.post(f"dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"]
-        return started
-
-    def run_ids(self, dag_id: str) -> list[str]:
-        """The DAG's runs, the newest first."""
-        found = self.api.get(f"dags/{quote(dag_id)}/dagRuns?order_by=-run_after&limit=100")["dag_runs"]
-        return [run["dag_run_id"] for run in found]
-
-    def run_state(self, dag_id: str, run_id: str) -> str:
-        """``queued``, ``running``, ``success`` or ``failed``."""
-        state: str = self.api.get(_run(dag_id, run_id))["state"]
-        return state
-
-    def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
-        """Task id → state (None: not scheduled yet), for live views and checks."""
-        return {task["task_id"]: task["state"] for task in self.task_instances(dag_id, run_id)}
-
-    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """The run's task instances as the REST API tells them (``task_id``, ``state``, ``start_date``,
-        ``try_number``…)."""
-        found: list[dict[str, Any]] = self.api.get(f"{_run(dag_id, run_id)}/taskInstances?limit=100")["task_instances"]
-        return found
-
-    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What the task returned (its XCom), decoded; None where there is none."""
-        try:
-            return self.api.get(f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/return_value")[
-                "value"
-            ]
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
-
-    def task_log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1) -> str:
-        """The task's log as the UI shows it."""
-        found = self.api.get(
-            f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}?full_content=true"
-        )
-        return "\n".join(_log_line(line) for line in found["content"])
-
-    def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
-        """Clears tasks of a run, so that they run again."""
-        self.api.post(
-            f"dags/{quote(dag_id)}/clearTaskInstances",
-            {
-                "dag_run_id": run_id,
-                "task_ids": list(task_ids),
-                "dry_run": False,
-                "only_failed": False,
-                "reset_dag_runs": True,
-            },
-        )
-
-    def wait(
-        self, dag_id: str, run_id: str, *, timeout: float, tell: Callable[[dict[str, str | None]], None] | None = None
-    ) -> str:
-        """Waits for the run's end and returns its state; ``tell`` is called with the task states at every look.
-
-        Raises ``LocalAirflowError`` after ``timeout`` seconds, or when a component has died.
-        """
-
-        def ended() -> bool:
-            if tell:
-                tell(self.task_states(dag_id, run_id))
-            return self.run_state(dag_id, run_id) in ("success", "failed")
-
-        self._until(ended, timeout, f"{dag_id} {run_id} has not ended")
-        return self.run_state(dag_id, run_id)
-
-    def wait_for_run(self, dag_id: str, *, other_than: tuple[str, ...] = (), timeout: float) -> str:
-        """Waits until the DAG has a run that isn't one of ``other_than``, and returns its id (the oldest such
-        run's)."""
-        found: list[str] = []
-
-        def appeared() -> bool:
-            found[:] = [run_id for run_id in self.run_ids(dag_id) if run_id not in other_than]
-            return bool(found)
-
-        self._until(appeared, timeout, f"{dag_id} has no new run")
-        return found[-1]
-
-    # ------------------------------------------------------------------------------------------------------------
+    def log_file(self, component: str) -> Path:
+        return self.home / "airflow" / "logs" / f"{component}.log"
 
     def _airflow(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -304,32 +193,11 @@ class LocalAirflow:
         parts = ("metadatabase", "scheduler", "triggerer", "dag_processor")
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
-    def _until(self, condition: Callable[[], bool], timeout: float, complaint: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            self.check_components(complaint)
-            if time.monotonic() > deadline:
-                logs = self.home / "airflow" / "logs"
-                raise LocalAirflowError(f"{complaint} after {timeout:.0f} s; see {logs}")
-            time.sleep(0.25)
-
-
-def _run(dag_id: str, run_id: str) -> str:
-    return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
-
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     # Each component leads its own session, so its workers, which it may leave behind, are in its group.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def _log_line(line: Any) -> str:
-    """A line of a task's log, with the messages of the exceptions that it tells."""
-    if isinstance(line, str):
-        return line
-    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or ()]
-    return " ".join([line.get("event", ""), *errors])
 
 
 def _last_line(text: str) -> str:
