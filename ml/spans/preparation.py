@@ -166,7 +166,7 @@ def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -
     }
     with ColumnsWriter(folder / layout.SPAN_STATISTICS, columns, span.train + span.eval) as statistics:
         for split, count in ((Split.TRAIN, span.train), (Split.EVAL, span.eval)):
-            framed = _framed(workspace.examples(split), split, statistics)
+            framed = _framed(workspace.examples(split), count, split, statistics)
             write_shards(framed, count, folder / split.value, shard_samples=settings.data.shard_samples)
     with (
         (folder / layout.SPAN_SAMPLES).open("wb") as stream,
@@ -177,18 +177,18 @@ def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -
     (folder / layout.SPAN).write_bytes(span.to_json())
 
 
-def _framed(examples: Iterator[Example], split: Split, statistics: ColumnsWriter) -> Iterator[bytes]:
-    """The examples for their files; their rows of statistics are written on the way."""
-    for block in _blocks(examples):
-        statistics.write(
-            {
-                "label": [example.label for example in block],
-                "split": [split.value] * len(block),
-                **statistics_columns([example.statistics for example in block]),
-            }
-        )
-        for example in block:
-            yield example.framed
+def _framed(examples: Iterator[Example], count: int, split: Split, statistics: ColumnsWriter) -> Iterator[bytes]:
+    """The ``count`` examples for their files; their rows of statistics are written on the way, before the last one."""
+    labels: list[str] = []
+    rows: list[bytes] = []
+    for number, example in enumerate(examples, 1):
+        labels.append(example.label)
+        rows.append(example.statistics)
+        if number == count or len(rows) == _ROWS:
+            splits_column = [split.value] * len(labels)
+            statistics.write({"label": labels, "split": splits_column, **statistics_columns(rows)})
+            labels, rows = [], []
+        yield example.framed
 
 
 def _blocks(items: Iterator[T]) -> Iterator[list[T]]:

@@ -59,6 +59,6 @@ def test_killed_before_any_change_on_disk_a_retry_makes_the_same_span_and_nothin
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_batch(tmp_path: Path) -> None:
-    ((small,), (large,)) = (run("weigh", str(tmp_path / count), count) for count in ("300", "3000"))
-    encoded = sum(file.stat().st_size for file in (tmp_path / "3000/inbox").rglob("*.png")) // 1024
-    assert large["peak_kib"] - small["peak_kib"] < encoded / 2
+    ((small,), (large,)) = (run("weigh", str(tmp_path / count), count) for count in ("1000", "5000"))
+    more = 4000 * 64 * 64 * 3 // 1024  # noise doesn't compress: encoded and decoded alike
+    assert large["peak_kib"] - small["peak_kib"] < more / 2
