@@ -74,7 +74,7 @@ def test_a_pipelines_modules_are_those_of_the_folder_it_was_found_in(
         (folder / "marker.py").write_text(f"NAME = {name!r}\n", "utf-8")
         monkeypatch.setenv("RESPAN_PIPELINES", str(folder.parent))
         bind_pipeline("own_images")
-        assert importlib.import_module("ml.pipelines.own_images.marker").NAME == name
+        assert name == importlib.import_module("ml.pipelines.own_images.marker").NAME
 
 
 def test_the_cache_learns_of_changed_modules_and_not_of_changed_tests(own_pipeline: Path) -> None:
