@@ -11,7 +11,7 @@ from ml.commands.output import json_option, show
 @click.command()
 @json_option
 def chatty(as_json: bool) -> None:
-    print("epoch 1 of 12")  # noqa: T201 - as a user's module would
+    print("epoch 1 of 12")
     show({"done": True}, as_json=as_json, text="done")
 
 
