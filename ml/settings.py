@@ -50,7 +50,7 @@ class EvaluationSettings(Section):
     )
     min_samples: int = Field(200, ge=1, description="The sensor waits for this many samples in the inbox.")
     max_samples: int | None = Field(None, ge=1, description="Most samples in one batch; null: all there are.")
-    poll_seconds: float = Field(30.0, gt=0, description="How often the sensor looks, in seconds.")
+    poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
     threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
     min_evaluated: int = Field(

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ml.errors import ConflictError, NotFoundError, StorageError
+from ml.errors import ConflictError, NotFoundError, RespanError, StorageError
 from ml.storage import ABSENT, ObjectInfo
 from ml.storage.file_names import on_disk, told
 
@@ -90,26 +90,27 @@ class LocalStorage:
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
         path = self._path(name)
-        with self.open(name) as stream, self._told_as_storage_error("read", path):
-            data = stream.read()
-            # After the reading: a writer that changes the file in place meanwhile is noticed as well.
-            if generation is not None and _generation(os.fstat(stream.fileno())) != generation:
-                raise NotFoundError(f"{path} was replaced since it was listed")
-            return data
+        try:
+            descriptor, status = _open(path)
+            try:
+                data = os.read(descriptor, status.st_size + 1)
+                while len(data) != status.st_size and (more := os.read(descriptor, 1 << 20)):
+                    data += more  # more than one call returns, or than there was a moment ago
+                # After the reading: a writer that changes the file in place meanwhile is noticed as well.
+                if generation is not None and _generation(os.fstat(descriptor)) != generation:
+                    raise NotFoundError(f"{path} was replaced since it was listed")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _storage_error("read", path, error) from error
+        return data
 
     def open(self, name: str) -> BinaryIO:
         path = self._path(name)
-        with self._told_as_storage_error("read", path):
-            # O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it. O_NONBLOCK: opening a
-            # pipe that nobody writes to must not wait for ever.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                os.close(descriptor)
-                if stat.S_ISDIR(status.st_mode):
-                    raise FileNotFoundError(path)
-                raise StorageError(f"can't read {path}: it is {_irregular(status)}, not a file")
-            return os.fdopen(descriptor, "rb")
+        try:
+            return os.fdopen(_open(path)[0], "rb")
+        except OSError as error:
+            raise _storage_error("read", path, error) from error
 
     def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
         def fill(temporary: Path) -> None:
@@ -245,22 +246,43 @@ class LocalStorage:
     def _told_as_storage_error(self, action: str, path: Path) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError as error:
-            raise NotFoundError(f"{told(str(error.filename or path))} is not there") from error
-        except NotADirectoryError as error:
-            if action in ("look at", "read", "delete"):
-                raise NotFoundError(f"{path} is not there: a part of its path is a file") from error
-            raise StorageError(f"can't {action} {path}: a part of its path is a file") from error
         except OSError as error:
-            remedy = {
-                errno.ENOSPC: "the disk is full: free space, then retry",
-                errno.EDQUOT: "the disk quota is used up: free space, then retry",
-                errno.EROFS: "the file system is read-only: mount it writable, then retry",
-                errno.EACCES: "permission denied: give this user access, then retry",
-                errno.EPERM: "permission denied: give this user access, then retry",
-                errno.ELOOP: "it is a symbolic link, which storage never follows",
-            }.get(error.errno or 0, error.strerror or str(error))
-            raise StorageError(f"can't {action} {told(str(path))}: {remedy}") from error
+            raise _storage_error(action, path, error) from error
+
+
+def _storage_error(action: str, path: Path, error: OSError) -> RespanError:
+    """What a user is told of ``error``."""
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(f"{told(str(error.filename or path))} is not there")
+    if isinstance(error, NotADirectoryError):
+        if action in ("look at", "read", "delete"):
+            return NotFoundError(f"{path} is not there: a part of its path is a file")
+        return StorageError(f"can't {action} {path}: a part of its path is a file")
+    remedy = {
+        errno.ENOSPC: "the disk is full: free space, then retry",
+        errno.EDQUOT: "the disk quota is used up: free space, then retry",
+        errno.EROFS: "the file system is read-only: mount it writable, then retry",
+        errno.EACCES: "permission denied: give this user access, then retry",
+        errno.EPERM: "permission denied: give this user access, then retry",
+        errno.ELOOP: "it is a symbolic link, which storage never follows",
+    }.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"can't {action} {told(str(path))}: {remedy}")
+
+
+def _open(path: Path) -> tuple[int, os.stat_result]:
+    """A descriptor for reading a regular file, and its status.
+
+    O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it. O_NONBLOCK: opening a pipe that
+    nobody writes to must not wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status
+    os.close(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    raise StorageError(f"can't read {path}: it is {_irregular(status)}, not a file")
 
 
 def _info(name: str, status: os.stat_result) -> ObjectInfo:

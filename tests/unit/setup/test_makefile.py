@@ -12,7 +12,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[3]
 
 COMMANDS = {
-    "airflow", "bench", "clean", "compile", "demo", "distclean", "docs", "help", "lint", "lock", "setup", "test", "test-fast",
+    "airflow", "bench", "clean", "compile", "demo", "distclean", "docs", "help", "lint", "lock", "setup",
+    "test", "test-fast",
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
