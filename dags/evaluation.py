@@ -22,7 +22,7 @@ from respan.discovery import usable_pipelines
 from respan.operators.command import MlCommandOperator
 from respan.operators.evaluate import EvaluateOperator
 from respan.pipeline_dag import pipeline_dag
-from respan.sensors.inbox import InboxSensor
+from respan.sensors.data_sufficiency import DataSufficiencySensor
 
 from ml.records import Verdict
 from ml.settings import Settings
@@ -56,7 +56,7 @@ def evaluation(settings: Settings) -> None:
             "report": evaluated and evaluated["report"],
         }
 
-    wait = InboxSensor(task_id="wait_for_samples", pipeline=name)
+    wait = DataSufficiencySensor(task_id="wait_for_samples", pipeline=name)
     freeze = MlCommandOperator(
         task_id="freeze",
         arguments=["batch", "freeze", name, "--run-id", "{{ run_id }}"],

@@ -1,35 +1,56 @@
-"""The inbox, seen from the side that waits for samples: is there enough for a batch?"""
+"""The inbox, seen from the side that waits for samples: what is there, counted no further than needed.
+
+Every count streams a listing and leaves it at its threshold, so a million objects cost no more than the pages up to it.
+Counted are the names that could be samples and that the open batch doesn't name already. ``storage`` is a pipeline's.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from ml import layout
 from ml.batches import open_batch, read_manifest
+from ml.data_sufficiency import Requirement, Stock
 from ml.errors import NotFoundError
-from ml.kinds import Labelled, sample_reader
+from ml.kinds import Labelled, class_folder, sample_reader
 from ml.storage import Storage
 
 
 def count(storage: Storage, at_least: int, *, kind: str = "image_classification") -> int:
-    """How many new samples the inbox of a pipeline holds, counted up to ``at_least`` and no further.
+    """How many new samples the inbox holds, counted up to ``at_least``."""
+    return sum(1 for _ in islice(_labels(storage, kind), max(at_least, 0)))
 
-    Streams the listing and stops at the threshold, so a million objects cost no more than the pages up to it. Counts
-    only names that could be samples of ``kind`` and that the open batch doesn't name already. ``storage`` is the
-    pipeline's.
+
+def take_stock(storage: Storage, needed: Requirement, *, kind: str = "image_classification") -> Stock:
+    """The new samples in the inbox, counted as far as ``needed`` asks.
+
+    Each class is counted in its own folder: a rare one is found without listing all of the others. Memory grows with
+    the number of classes only.
     """
+    per_class: Counter[str] = Counter()
+    if needed.per_class:
+        if needed.classes is None:
+            folders = list(storage.child(layout.INBOX).folders())
+        else:
+            folders = [class_folder(kind, label) for label in needed.classes]
+        for folder in folders:
+            per_class.update(islice(_labels(storage, kind, folder), needed.per_class))
+    return Stock(count(storage, needed.samples, kind=kind), per_class)
+
+
+def _labels(storage: Storage, kind: str, folder: str = "") -> Iterator[str]:
+    """The label of each new sample in a folder of the inbox, or in all of it."""
     sample_of = sample_reader(kind)
     frozen = _frozen(storage)
-    found = 0
-    if at_least <= 0:
-        return 0
-    for info in storage.child(layout.INBOX).list():
-        usable = info.size > 0 and info.irregular is None and isinstance(sample_of(info.name), Labelled)
-        if usable and hash((info.name, info.generation)) not in frozen:
-            found += 1
-            if found == at_least:
-                break
-    return found
+    for info in storage.child(layout.INBOX).list(folder):
+        if info.size == 0 or info.irregular is not None:
+            continue
+        sample = sample_of(info.name)
+        if isinstance(sample, Labelled) and hash((info.name, info.generation)) not in frozen:
+            yield sample.label
 
 
 @dataclass(frozen=True, slots=True)

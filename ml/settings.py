@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
@@ -49,13 +49,23 @@ class EvaluationSettings(Section):
         "expression, or null for runs by hand only.",
     )
     min_samples: int = Field(200, ge=1, description="The sensor waits for this many samples in the inbox.")
-    max_samples: int | None = Field(None, ge=1, description="Most samples in one batch; null: all there are.")
-    poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
-    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
+    min_samples_per_class: int = Field(
+        0,
+        ge=0,
+        description="It waits for this many of each class, too: each that the serving release knows; before the first "
+        "release, each in the inbox, and at least two. 0: not checked.",
+    )
     min_evaluated: int = Field(
         100, ge=1, description="Fewer predictions than this give INSUFFICIENT_DATA, not a verdict on the model."
     )
+    max_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
+    )
+    poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
+    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
     max_label_drift: float | None = Field(
         0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the label shares; null: not checked."
     )
@@ -70,6 +80,16 @@ class EvaluationSettings(Section):
         1.0, description="Accuracy of people, overall or for each label: what the priority table measures the gap to."
     )
 
+    @field_validator("max_samples")
+    @classmethod
+    def _allows_a_verdict(cls, limit: int | None, info: ValidationInfo) -> int | None:
+        """A batch too small for a verdict is returned to the inbox, where the same would begin again, for ever."""
+        fewest = {key: info.data[key] for key in ("min_samples", "min_evaluated") if key in info.data}
+        if limit is not None and fewest and limit < max(fewest.values()):
+            told = " or ".join(f"evaluation.{key} = {value}" for key, value in fewest.items())
+            raise ValueError(f"must not be below {told}, else no batch would ever be large enough")
+        return limit
+
 
 class TrainingSettings(Section):
     """How a training run goes."""
@@ -77,9 +97,18 @@ class TrainingSettings(Section):
     schedule: str | None = Field(
         None, description="Airflow schedule of the training DAG over the newest window; null: on demand and retraining."
     )
+    on_degradation: bool = Field(
+        True, description="Whether a DEGRADED batch starts a retraining; if not, the batch is archived."
+    )
+    on_drift: bool = Field(True, description="The same for a DRIFTED batch.")
+    on_new_data: bool = Field(
+        False, description="Whether every batch with a verdict starts a retraining, also one that passed."
+    )
     epochs: int = Field(10, ge=1, description="Passes over the train split.")
     batch_size: int = Field(64, ge=1, description="Examples in one training step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's learning rate at the start; it falls to 0 along a cosine.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Adam's learning rate at the start; it falls to 0 along a cosine."
+    )
     seed: int = Field(20, ge=0, description="Seed of initialisation, shuffling and augmentation.")
     blessing_threshold: float = Field(
         0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"
@@ -240,7 +269,8 @@ def _one_line(file: Path, root: type[BaseModel], error: ValidationError, prefix:
     elif first["type"] == "missing":
         text = f"key `{key}` is missing"
     else:
-        text = f"key `{key}` is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        message = first["msg"].removeprefix("Value error, ")
+        text = f"key `{key}` is {first['input']!r}: {message[0].lower()}{message[1:]}"
     return f"{file}: {text}" + (f" (and {len(others)} more)" if others else "")
 
 

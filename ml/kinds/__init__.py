@@ -1,7 +1,8 @@
 """What differs between kinds of model, one package each: how a sample lies in the inbox, how it becomes an example, how
 a prediction is scored and reported. Everything else in ``ml`` is the same for every kind.
 
-A kind's package has ``samples`` (light, with a function ``sample_of``) and heavy modules beside it.
+A kind's package has ``samples`` (light, with the functions ``sample_of`` and ``class_folder``) and heavy modules beside
+it.
 """
 
 from __future__ import annotations
@@ -32,3 +33,9 @@ def sample_reader(kind: str) -> SampleOf:
     """The function of ``kind`` that tells from an object's name (relative to the inbox) what sample it is."""
     read: SampleOf = importlib.import_module(f"ml.kinds.{kind}.samples").sample_of
     return read
+
+
+def class_folder(kind: str, label: str) -> str:
+    """The folder (relative to the inbox) in which samples of ``kind`` with this label lie."""
+    folder: str = importlib.import_module(f"ml.kinds.{kind}.samples").class_folder(label)
+    return folder

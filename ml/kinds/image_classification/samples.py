@@ -35,3 +35,8 @@ def sample_of(name: str) -> Labelled | Unusable:
     if not label.strip() or not stem.strip():
         return Unusable(f"{_LAYOUT}: the {'id' if label.strip() else 'label'} is blank")
     return Labelled(label)
+
+
+def class_folder(label: str) -> str:
+    """Where the samples with this label lie, relative to the inbox."""
+    return label

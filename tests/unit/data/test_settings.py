@@ -57,6 +57,15 @@ KIND = "kind: image_classification\n"
         (KIND + "evaluation:\n  threshold: 1.5\n", ["evaluation.threshold", "1.5", "less than or equal to 1"]),
         (KIND + "evaluation:\n  threshold: .nan\n", ["evaluation.threshold", "finite"]),
         (KIND + "evaluation:\n  poll_seconds: .inf\n", ["evaluation.poll_seconds", "finite"]),
+        (
+            KIND + "evaluation: {max_samples: 150}\n",
+            ["key `evaluation.max_samples` is 150: must not be below evaluation.min_samples = 200"],
+        ),
+        (
+            KIND + "evaluation: {max_samples: 50, min_samples: 20}\n",
+            ["key `evaluation.max_samples` is 50: must not be below", "evaluation.min_evaluated = 100"],
+        ),
+        (KIND + "evaluation: {min_samples_per_class: -1}\n", ["evaluation.min_samples_per_class", "-1"]),
         (KIND + "training:\n  epochs: many\n", ["training.epochs", "'many'", "integer"]),
         (KIND + "trainig: {}\n", ["trainig", "did you mean `training`"]),
         (KIND + "model:\n  backbon: x\n", ["model.backbon", "did you mean `backbone`"]),
@@ -76,6 +85,13 @@ def test_what_is_not_allowed_is_named_with_what_is(pipeline: Path, text: str, pa
     message = refusal(pipeline, text)
     for part in parts:
         assert part in message
+
+
+def test_a_batch_may_be_just_as_large_as_a_verdict_needs(pipeline: Path) -> None:
+    (pipeline / "settings.yaml").write_text(
+        KIND + "evaluation: {max_samples: 30, min_samples: 20, min_evaluated: 30}\n"
+    )
+    assert load_settings("digits").evaluation.max_samples == 30
 
 
 def test_a_file_that_can_not_be_read_is_a_settings_error(pipeline: Path) -> None:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset, AssetWatcher
+from airflow.sdk import DAG, Asset, AssetWatcher
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from airflow.triggers.base import TriggerEvent
-from respan.inbox import look
-from respan.sensors.inbox import InboxSensor
-from respan.triggers.inbox import InboxTrigger
+from airflow.sdk.module_loading import import_string
+from airflow.serialization.serialized_objects import DagSerialization
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from respan.data_sufficiency import look
+from respan.sensors.data_sufficiency import DataSufficiencySensor
+from respan.triggers.data_sufficiency import DataSufficiencyTrigger
 
 from ml.freezing import freeze
 from ml.home import pipeline_storage
+from ml.records import ReleaseRecord, now
+from ml.releases import record_release, serve
 from ml.settings import load_settings
 from ml.settling import return_batch
 from tests.dags.pipeline_folders import write_pipeline
+
+TRIGGER = "respan.triggers.data_sufficiency.DataSufficiencyTrigger"
 
 SETTINGS = """
 kind: image_classification
@@ -44,14 +51,14 @@ async def next_event(events: AsyncIterator[TriggerEvent]) -> Any:
 
 def test_enough_samples_let_the_sensor_go_on_at_once() -> None:
     collect(5)
-    assert InboxSensor(task_id="wait", pipeline="watched").execute({}) == 4
+    assert DataSufficiencySensor(task_id="wait", pipeline="watched").execute({}) == 4
 
 
 def test_too_few_samples_defer_the_sensor() -> None:
     collect(3)
     with pytest.raises(TaskDeferred) as deferred:
-        InboxSensor(task_id="wait", pipeline="watched").execute({})
-    assert deferred.value.trigger.serialize() == ("respan.triggers.inbox.InboxTrigger", {"pipeline": "watched"})
+        DataSufficiencySensor(task_id="wait", pipeline="watched").execute({})
+    assert deferred.value.trigger.serialize() == (TRIGGER, {"pipeline": "watched"})
 
 
 def test_an_open_batch_makes_the_sensor_wait_however_many_samples_came_since() -> None:
@@ -67,19 +74,19 @@ def test_a_batch_that_can_have_no_verdict_is_not_asked_for(pipeline: Path) -> No
     """It would be returned to the inbox, and asked for again at once."""
     (pipeline / "settings.yaml").write_text(SETTINGS.replace("min_evaluated: 3", "min_evaluated: 6"))
     collect(5)
-    assert look(load_settings("watched")).needed == 6
+    assert look(load_settings("watched")).needed.samples == 6
     assert not look(load_settings("watched")).ready
 
 
 def test_broken_settings_fail_the_sensor_without_a_retry(pipeline: Path) -> None:
     (pipeline / "settings.yaml").write_text("kind: image_classification\nevaluaton: {}\n")
     with pytest.raises(AirflowFailException, match="evaluaton"):
-        InboxSensor(task_id="wait", pipeline="watched").execute({})
+        DataSufficiencySensor(task_id="wait", pipeline="watched").execute({})
 
 
 def test_the_trigger_fires_when_the_last_sample_arrives() -> None:
     async def scenario() -> None:
-        events = InboxTrigger("watched").run()
+        events = DataSufficiencyTrigger("watched").run()
         waiting = asyncio.ensure_future(next_event(events))
         collect(3)
         await asyncio.sleep(0.1)
@@ -93,7 +100,7 @@ def test_the_trigger_fires_when_the_last_sample_arrives() -> None:
 def test_for_a_watcher_the_trigger_fires_once_for_each_time_that_the_inbox_becomes_ready() -> None:
     async def scenario() -> None:
         storage, settings = pipeline_storage("watched"), load_settings("watched")
-        events = InboxTrigger("watched").run()
+        events = DataSufficiencyTrigger("watched").run()
         collect(4)
         await next_event(events)
         again = asyncio.ensure_future(next_event(events))
@@ -111,7 +118,7 @@ def test_for_a_watcher_the_trigger_fires_once_for_each_time_that_the_inbox_becom
 def test_the_trigger_heeds_a_change_of_the_settings_while_it_waits(pipeline: Path) -> None:
     async def scenario() -> None:
         collect(3)
-        waiting = asyncio.ensure_future(next_event(InboxTrigger("watched").run()))
+        waiting = asyncio.ensure_future(next_event(DataSufficiencyTrigger("watched").run()))
         await asyncio.sleep(0.1)
         assert not waiting.done()
         (pipeline / "settings.yaml").write_text(SETTINGS.replace("min_samples: 4", "min_samples: 3"))
@@ -122,7 +129,7 @@ def test_the_trigger_heeds_a_change_of_the_settings_while_it_waits(pipeline: Pat
 
 def test_the_trigger_outlives_settings_that_are_half_edited(pipeline: Path) -> None:
     async def scenario() -> None:
-        waiting = asyncio.ensure_future(next_event(InboxTrigger("watched").run()))
+        waiting = asyncio.ensure_future(next_event(DataSufficiencyTrigger("watched").run()))
         await asyncio.sleep(0.1)
         (pipeline / "settings.yaml").write_text("kind: [")
         collect(4)
@@ -147,7 +154,7 @@ def test_the_trigger_leaves_the_loop_free_while_storage_is_slow(
 
     async def scenario() -> None:
         collect(4)
-        waiting = asyncio.ensure_future(next_event(InboxTrigger("watched").run()))
+        waiting = asyncio.ensure_future(next_event(DataSufficiencyTrigger("watched").run()))
         await asyncio.sleep(0.2)  # would never return if the trigger held the loop
         assert not waiting.done()
         writer = await asyncio.to_thread(open, settings, "w")
@@ -160,6 +167,65 @@ def test_the_trigger_leaves_the_loop_free_while_storage_is_slow(
     asyncio.run(scenario())
 
 
-def test_the_trigger_can_watch_an_asset() -> None:
-    watcher = AssetWatcher(name="inbox", trigger=InboxTrigger("watched"))
-    assert Asset(name="samples", watchers=[watcher]).watchers == [watcher]
+def per_class(pipeline: Path, minimum: int) -> None:
+    (pipeline / "settings.yaml").write_text(SETTINGS.replace("{", f"{{min_samples_per_class: {minimum}, "))
+
+
+def release(*classes: str) -> None:
+    storage = pipeline_storage("watched")
+    record = ReleaseRecord(version=1, run="r", window=[1], created=now(), metrics={}, classes=list(classes), code="0")
+    serve(storage, record_release(storage, record).version, "for the test")
+
+
+def test_a_class_of_the_release_that_lacks_samples_keeps_the_sensor_waiting_and_is_named(pipeline: Path) -> None:
+    per_class(pipeline, 2)
+    release("cat", "dog")
+    collect(5)
+    pipeline_storage("watched").write("inbox/dog/1.png", b"not looked into")
+    with pytest.raises(TaskDeferred):
+        DataSufficiencySensor(task_id="wait", pipeline="watched").execute({})
+    assert str(look(load_settings("watched"))) == "waiting: class 'dog' lacks 1 of 2"
+    pipeline_storage("watched").write("inbox/dog/2.png", b"not looked into")
+    assert DataSufficiencySensor(task_id="wait", pipeline="watched").execute({}) == 4
+
+
+def test_before_the_first_release_the_classes_in_the_inbox_count_and_there_have_to_be_two(pipeline: Path) -> None:
+    per_class(pipeline, 2)
+    collect(5)
+    assert not look(load_settings("watched")).ready
+    for number in range(2):
+        pipeline_storage("watched").write(f"inbox/dog/{number}.png", b"not looked into")
+    assert look(load_settings("watched")).ready
+
+
+def test_the_trigger_fires_when_the_last_class_has_enough(pipeline: Path) -> None:
+    async def scenario() -> None:
+        per_class(pipeline, 1)
+        release("cat", "dog")
+        collect(4)
+        waiting = asyncio.ensure_future(next_event(DataSufficiencyTrigger("watched").run()))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        pipeline_storage("watched").write("inbox/dog/1.png", b"not looked into")
+        assert (await waiting)["samples"] == 4
+
+    asyncio.run(scenario())
+
+
+def test_an_asset_that_the_trigger_watches_is_stored_and_started_again_as_airflow_does() -> None:
+    """A watched DAG is serialized, its trigger kept by class path and JSON arguments, and made anew from these."""
+    watched = Asset(name="samples", watchers=[AssetWatcher(name="inbox", trigger=DataSufficiencyTrigger("watched"))])
+    with DAG(dag_id="watching", schedule=[watched]) as dag:
+        pass
+    document = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+    [stored] = DagSerialization.from_dict(document).timetable.asset_condition.iter_assets()
+    [watcher] = stored[1].watchers
+    assert (watcher.name, watcher.trigger["classpath"]) == ("inbox", TRIGGER)
+
+    async def scenario() -> None:
+        again = import_string(watcher.trigger["classpath"])(**watcher.trigger["kwargs"])
+        assert isinstance(again, BaseEventTrigger)
+        collect(4)
+        assert await next_event(again.run()) == {"pipeline": "watched", "samples": 4}
+
+    asyncio.run(scenario())

@@ -9,12 +9,12 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
 
 from ml.settings import load_settings
+from respan.data_sufficiency import look
 from respan.failures import told_to_airflow
-from respan.inbox import look
-from respan.triggers.inbox import InboxTrigger
+from respan.triggers.data_sufficiency import DataSufficiencyTrigger
 
 
-class InboxSensor(BaseOperator):
+class DataSufficiencySensor(BaseOperator):
     """Waits until the inbox of ``pipeline`` holds enough for an evaluation and no batch is open.
 
     Looks once, then waits in the triggerer and holds no worker. It waits as long as it takes: how long samples stay
@@ -33,8 +33,8 @@ class InboxSensor(BaseOperator):
             state = look(load_settings(self.pipeline))
         self.log.info("%s", state)
         if not state.ready:
-            self.defer(trigger=InboxTrigger(self.pipeline), method_name="execute_complete")
-        return state.samples
+            self.defer(trigger=DataSufficiencyTrigger(self.pipeline), method_name="execute_complete")
+        return state.stock.samples
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> int:
         if event is None:

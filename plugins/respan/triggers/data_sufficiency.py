@@ -10,10 +10,10 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from ml.errors import RespanError
 from ml.settings import Settings, load_settings
-from respan.inbox import InboxState, look
+from respan.data_sufficiency import InboxState, look
 
 
-class InboxTrigger(BaseEventTrigger):
+class DataSufficiencyTrigger(BaseEventTrigger):
     """Fires each time the inbox of ``pipeline`` becomes ready: enough samples, and no open batch.
 
     For the sensor, which takes the first event, and for an ``AssetWatcher``, which takes them all. The settings are
@@ -44,7 +44,7 @@ class InboxTrigger(BaseEventTrigger):
                 self.log.info("%s", message)
                 told = message
             if ready and not was_ready:
-                yield _event(self.pipeline, state.samples)
+                yield _event(self.pipeline, state.stock.samples)
             was_ready = ready
             await asyncio.sleep(poll_seconds)
 
