@@ -6,6 +6,8 @@ version and judges the result:
 
 * **PASS**: the batch goes to the archive.
 * **DEGRADED**, **DRIFTED**, or nothing released yet: the batch is handed to the *retraining* DAG, which settles it.
+  The settings `training.on_degradation`, `training.on_drift` and `training.on_new_data` (every batch with a verdict)
+  say which verdicts do that; the batch of any other goes to the archive.
 * **INSUFFICIENT_DATA**: unusable samples go to quarantine, the others return to the inbox and join the next batch.
 
 If a step fails for good, the batch is given back to the inbox and the run fails; the next run freezes a new one. After
@@ -23,12 +25,17 @@ from respan.operators.command import MlCommandOperator
 from respan.operators.evaluate import EvaluateOperator
 from respan.pipeline_dag import pipeline_dag
 from respan.sensors.data_sufficiency import DataSufficiencySensor
+from respan.training_request import TrainingRequest
 
-from ml.records import Verdict
+from ml.evaluation.next_step import Action, next_step
+from ml.records import TrainingCause, Verdict
 from ml.settings import Settings
 
 #: The batch that this run freezes; known before it is frozen, so that a failed freezing can be undone.
 BATCH = "{{ safe_id(run_id) }}"
+
+#: The task that does what was decided.
+_TASKS = {Action.TRAIN: "request_training", Action.ARCHIVE: "archive", Action.RETURN: "return_to_inbox"}
 
 
 def evaluation(settings: Settings) -> None:
@@ -40,21 +47,25 @@ def evaluation(settings: Settings) -> None:
         return "predict" if frozen["released"] is not None else "request_training"
 
     @task.branch(task_id="judge")
-    def judge(evaluated: Any) -> str:
-        verdict = Verdict(evaluated["verdict"])
-        if verdict.needs_training:
-            return "request_training"
-        return "archive" if verdict is Verdict.PASS else "return_to_inbox"
+    def judge(evaluated: Any, *, ti: Any = None) -> str:
+        step = next_step(Verdict(evaluated["verdict"]), settings.training)
+        ti.xcom_push(
+            "cause", step.cause and step.cause.value
+        )  # settled here, whatever the settings say by the time it is asked for
+        return _TASKS[step.action]
 
     @task(task_id="request_training", outlets=[wanted], trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
     def request_training(*, ti: Any = None, outlet_events: Any = None) -> None:
         frozen, evaluated = ti.xcom_pull(task_ids="freeze"), ti.xcom_pull(task_ids="evaluate")
-        outlet_events[wanted].extra = {
-            "batch": frozen["batch"],
-            "reason": _reason(evaluated) if evaluated else "no version is released yet",
-            "verdict": evaluated and evaluated["verdict"],
-            "report": evaluated and evaluated["report"],
-        }
+        cause = TrainingCause(ti.xcom_pull(task_ids="judge", key="cause")) if evaluated else TrainingCause.FIRST_RELEASE
+        request = TrainingRequest(
+            batch=frozen["batch"],
+            cause=cause,
+            reason=_reason(evaluated) if evaluated else cause.meaning,
+            verdict=evaluated and evaluated["verdict"],
+            report=evaluated and evaluated["report"],
+        )
+        outlet_events[wanted].extra = request.to_json_dict()
 
     wait = DataSufficiencySensor(task_id="wait_for_samples", pipeline=name)
     freeze = MlCommandOperator(

@@ -1,9 +1,9 @@
 """
 Runs the TFX pipeline on a window of spans and releases the model if the Evaluator blessed it.
 
-Starts by hand (with a form), on the schedule in the pipeline's settings, or from the *retraining* DAG. At most one run
-at a time; others queue. Each TFX component is a task: read its log, retry it or clear it alone. What is unchanged comes
-from TFX's cache.
+Starts by hand (with a form), on the schedule in the pipeline's settings, or from the *retraining* DAG. The cause and
+the reason are recorded with the run and its release. At most one run at a time; others queue. Each TFX component is a
+task: read its log, retry it or clear it alone. What is unchanged comes from TFX's cache.
 
 A candidate that wasn't blessed is no failure of the run: `released` is skipped and tells so, and the version that
 serves goes on serving.
@@ -21,9 +21,10 @@ from respan.assets import release
 from respan.discovery import usable_pipelines
 from respan.failures import told_to_airflow
 from respan.operators.command import MlCommandOperator
-from respan.params import REASON
+from respan.params import CAUSE, REASON
 from respan.pipeline_dag import pipeline_dag
 from respan.tfx_components import tfx_components
+from respan.training_request import cause_of_run
 
 from ml import layout
 from ml.graph import read_graph
@@ -50,6 +51,7 @@ PARAMS = {
         description='Other values for this run only, such as {"training.epochs": 3}.',
     ),
     "reason": REASON,
+    "cause": CAUSE,
 }
 
 
@@ -58,14 +60,17 @@ def training(settings: Settings) -> None:
     new_release = release(name)
 
     @task(task_id="start_run")
-    def start(*, params: Any = None, run_id: Any = None) -> dict[str, Any]:
+    def start(*, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
         overrides = {
             key: value if isinstance(value, str) else json.dumps(value) for key, value in params["settings"].items()
         }
         window = sorted(params["window"]) if params["window"] else None
+        cause = cause_of_run(dag_run.run_type, params["cause"])
         with told_to_airflow():
-            run = start_run(name, pipeline_storage(name), run_id, window, overrides)
-        return {"run": run.run, "window": run.window}
+            run = start_run(
+                name, pipeline_storage(name), run_id, window, overrides, cause=cause, reason=params["reason"]
+            )
+        return {"run": run.run, "window": run.window, "cause": run.cause.value, "reason": run.reason}
 
     @task.short_circuit(task_id="is_blessed")
     def is_blessed(*, run_id: Any = None) -> bool:
@@ -73,7 +78,7 @@ def training(settings: Settings) -> None:
             return any(pipeline_storage(name).list(layout.run(safe_id(run_id), "pushed")))
 
     @task(task_id="released", outlets=[new_release])
-    def released(published: Any, *, params: Any = None, run_id: Any = None, outlet_events: Any = None) -> None:
+    def released(published: Any, *, run_id: Any = None, outlet_events: Any = None) -> None:
         if published["version"] is None:
             raise AirflowSkipException(
                 "nothing is released: the Evaluator didn't bless the candidate; its log says why"
@@ -81,20 +86,21 @@ def training(settings: Settings) -> None:
         outlet_events[new_release].extra = {
             "version": published["version"],
             "run_id": run_id,
-            "reason": params["reason"],
+            "cause": published["cause"],
+            "reason": published["reason"],
         }
 
     components = tfx_components(read_graph(name))
     publish = MlCommandOperator(
         task_id="publish",
-        arguments=["release", "publish", name, "--run-id", "{{ run_id }}", "--reason={{ params.reason }}"],
+        arguments=["release", "publish", name, "--run-id", "{{ run_id }}"],
     )
     start() >> components
     if settings.training.approval:
         approve = ApprovalOperator(
             task_id="approve",
             subject=f"Release the new version of {name}?",
-            body="Why it was trained: {{ params.reason }}. Spans: "
+            body="Why it was trained: {{ ti.xcom_pull(task_ids='start_run')['reason'] }}. Spans: "
             "{{ ti.xcom_pull(task_ids='start_run')['window'] | join(', ') }}.",
         )
         components >> is_blessed() >> approve >> publish

@@ -1,7 +1,7 @@
 """``python -m ml``: every step of a model's life as a command.
 
-Progress and messages go to standard error, results to standard output: for people, or one JSON document with ``--json``.
-The exit code is 0, or the error's (see :mod:`ml.errors`).
+Progress and messages go to standard error, results to standard output: for people, or one JSON document with
+``--json``. The exit code is 0, or the error's (see :mod:`ml.errors`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         result = cli.main(list(arguments), prog_name="python -m ml", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except RespanError as error:
-        print(f"error: {error}", file=sys.stderr)
+        click.echo(f"error: {error}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort:
-        print("interrupted", file=sys.stderr)
+        click.echo("interrupted", err=True)
         return 130
 
 

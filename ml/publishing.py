@@ -25,14 +25,15 @@ REFERENCE_IMAGES = 5_000
 def publish(
     pipeline: str,
     run_id: str,
-    reason: str,
+    reason: str | None = None,
     revision: str | None = None,
     image: str | None = None,
 ) -> ReleaseRecord | None:
     """Releases the model that a run pushed and gives it all the traffic; None for a run whose model wasn't blessed.
 
     Claims a version for the run, publishes ``models/<version>/``, writes the reference of prediction drift and the
-    release record, then changes who serves. ``revision`` and ``image`` say what the run was trained with.
+    release record, then changes who serves. ``reason`` is by default the one that the run was started for; ``revision``
+    and ``image`` say what the run was trained with.
 
     Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
     Serving could not serve.
@@ -66,9 +67,11 @@ def publish(
             metrics=outcome.metrics,
             classes=acceptance.classes,
             code=run.code,
+            cause=run.cause,
+            reason=reason or run.reason,
             revision=revision,
             image=image,
         ),
     )
-    releases.serve(storage, version, reason)
+    releases.serve(storage, version, record.reason)
     return record

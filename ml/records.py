@@ -144,19 +144,42 @@ class SpanSample(Record):
 class Verdict(str, Enum):
     """What an evaluation says of the released model on one batch."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 (no password)
     DEGRADED = "DEGRADED"
     DRIFTED = "DRIFTED"
     INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
 
+
+class TrainingCause(str, Enum):
+    """What a training run was started by."""
+
+    FIRST_RELEASE = "first_release"
+    DEGRADATION = "degradation"
+    DRIFT = "drift"
+    NEW_DATA = "new_data"
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
     @property
-    def needs_training(self) -> bool:
-        return self in (Verdict.DEGRADED, Verdict.DRIFTED)
+    def meaning(self) -> str:
+        """The reason in words, where nobody gives a better one."""
+        return _CAUSE_MEANINGS[self]
+
+
+_CAUSE_MEANINGS = {
+    TrainingCause.FIRST_RELEASE: "no version is released yet",
+    TrainingCause.DEGRADATION: "the released version is not good enough on new data",
+    TrainingCause.DRIFT: "new data differs from the training data",
+    TrainingCause.NEW_DATA: "there is new data",
+    TrainingCause.SCHEDULE: "on schedule",
+    TrainingCause.MANUAL: "started by hand",
+}
 
 
 class ReleaseRecord(Record):
     """``releases/<version>.json``: where a released version came from; never changed.
 
+    ``cause`` and ``reason`` tell why it was trained and released: what started the training run, and that in words.
     ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``reference`` names the object with
     the statistics that drift is measured against.
     """
@@ -168,6 +191,8 @@ class ReleaseRecord(Record):
     metrics: dict[str, float]
     classes: list[str]
     code: str = Field(description="SHA-256 of the pipeline's own files (settings and modules)")
+    cause: TrainingCause = TrainingCause.MANUAL
+    reason: str = TrainingCause.MANUAL.meaning
     revision: str | None = None
     image: str | None = None
 

@@ -9,14 +9,15 @@ from pydantic import Field
 from ml import layout, windows
 from ml.errors import ConflictError, DataError, NotFoundError
 from ml.names import safe_id
-from ml.records import Record, now
+from ml.records import Record, TrainingCause, now
 from ml.settings import Settings, code_version, load_settings
 from ml.storage import ABSENT, Storage
 
 
 class TrainingRun(Record):
     """One run. ``code`` is the pipeline's code version when it started; ``settings`` what was given in place of the
-    settings file's values, as dotted keys (``training.epochs``)."""
+    settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
+    tells it in words."""
 
     run: str
     pipeline: str
@@ -24,6 +25,8 @@ class TrainingRun(Record):
     code: str
     started: datetime
     settings: dict[str, str] = Field(default_factory=dict)
+    cause: TrainingCause = TrainingCause.MANUAL
+    reason: str = TrainingCause.MANUAL.meaning
 
 
 def start_run(
@@ -32,11 +35,16 @@ def start_run(
     run_id: str,
     window: list[int] | None = None,
     settings: dict[str, str] | None = None,
+    *,
+    cause: TrainingCause = TrainingCause.MANUAL,
+    reason: str | None = None,
 ) -> TrainingRun:
     """The run named ``run_id``: started now, or as it was started before.
 
-    ``window`` defaults to the newest complete spans. Raises ``DataError`` where there are none, ``NotFoundError`` for a
-    span that isn't complete, and ``ConflictError`` where the run was started with another window or other settings.
+    ``window`` defaults to the newest complete spans, ``reason`` to the meaning of ``cause``. A run keeps the cause and
+    the reason that it was started with, whatever later calls give. Raises ``DataError`` where there is no span,
+    ``NotFoundError`` for a span that isn't complete, and ``ConflictError`` where the run was started with another
+    window or other settings.
     """
     name = layout.run(safe_id(run_id), "run.json")
     try:
@@ -51,6 +59,8 @@ def start_run(
         code=code_version(pipeline),
         started=now(),
         settings=settings or {},
+        cause=cause,
+        reason=reason or cause.meaning,
     )
     try:
         storage.write(name, run.to_json(), if_generation=ABSENT)

@@ -113,15 +113,23 @@ def run_node(
 @click.option("--run-id", help="Any text; a repeat with the same one takes up the run. Default: from the time.")
 @_window_option
 @_settings_option
+@click.option("--reason", help="Why; recorded with the run and its release.  [default: started by hand]")
 @json_option
-def train(pipeline: str, run_id: str | None, window: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def train(
+    pipeline: str,
+    run_id: str | None,
+    window: str | None,
+    overrides: tuple[str, ...],
+    reason: str | None,
+    as_json: bool,
+) -> None:
     """Run all components of a training run of PIPELINE, in this process."""
     from datetime import datetime, timezone
 
     from ml.home import pipeline_storage
 
     run_id = run_id or f"train {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
-    run = _start(pipeline, run_id, window, overrides)
+    run = _start(pipeline, run_id, window, overrides, reason)
     from ml.tfx.logs import quiet
 
     quiet()
@@ -142,7 +150,9 @@ def train(pipeline: str, run_id: str | None, window: str | None, overrides: tupl
     )
 
 
-def _start(pipeline: str, run_id: str, window: str | None, overrides: tuple[str, ...]) -> Any:
+def _start(
+    pipeline: str, run_id: str, window: str | None, overrides: tuple[str, ...], reason: str | None = None
+) -> Any:
     from ml.home import pipeline_storage
     from ml.runs import start_run
 
@@ -152,4 +162,5 @@ def _start(pipeline: str, run_id: str, window: str | None, overrides: tuple[str,
         if not separator or not key:
             raise SettingsError(f"--set {override!r}: write KEY=VALUE, such as training.epochs=3")
         given[key] = value
-    return start_run(pipeline, pipeline_storage(pipeline), run_id, windows.parse(window) if window else None, given)
+    spans = windows.parse(window) if window else None
+    return start_run(pipeline, pipeline_storage(pipeline), run_id, spans, given, reason=reason)

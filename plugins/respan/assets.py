@@ -10,14 +10,12 @@ from airflow.sdk import Asset
 
 
 def needs_training(pipeline: str) -> Asset:
-    """An event says that the pipeline's model needs training on a batch.
-
-    Its extra: ``batch``, ``reason`` (one line), ``verdict`` and ``report`` (both None before the first release).
-    """
+    """An event says that the pipeline's model needs training on a batch. Its extra is a
+    :class:`respan.training_request.TrainingRequest`."""
     return Asset(name=f"{pipeline}.needs_training", uri=f"x-respan://{pipeline}/needs-training", group="respan")
 
 
 def release(pipeline: str) -> Asset:
     """An event says that a new version of the pipeline's model serves. Its extra: ``version``, ``run_id``,
-    ``reason``."""
+    ``cause``, ``reason``."""
     return Asset(name=f"{pipeline}.release", uri=f"x-respan://{pipeline}/release", group="respan")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from ml.records import TrainingCause
 from tests.dags.airflow_home import PROJECT
 from tests.dags.pipeline_folders import write_pipeline
 
@@ -84,6 +86,19 @@ def test_a_release_waits_for_a_person_where_the_settings_say_so(pipelines: Path)
     dags = bag().dags
     assert dags["asked.training"].get_task("publish").upstream_task_ids == {"approve"}
     assert not dags["unasked.training"].has_task("approve")
+
+
+def test_every_cause_and_reason_that_the_retraining_hands_on_is_one_that_the_training_takes(pipelines: Path) -> None:
+    write_pipeline(pipelines, "caused")
+    dags = bag().dags
+    handed_on = dags["caused.retraining"].get_task("train")
+    params = dags["caused.training"].params
+    assert set(handed_on.conf) <= set(params)
+    assert handed_on.note
+    for cause in TrainingCause:
+        params["cause"] = cause.value
+    with pytest.raises(ParamValidationError):
+        params["cause"] = "boredom"
 
 
 def test_one_run_at_a_time_of_each_dag(pipelines: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pkgutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset, AssetWatcher
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from airflow.sdk.module_loading import import_string
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from respan.data_sufficiency import look
@@ -223,7 +223,7 @@ def test_an_asset_that_the_trigger_watches_is_stored_and_started_again_as_airflo
     assert (watcher.name, watcher.trigger["classpath"]) == ("inbox", TRIGGER)
 
     async def scenario() -> None:
-        again = import_string(watcher.trigger["classpath"])(**watcher.trigger["kwargs"])
+        again = pkgutil.resolve_name(watcher.trigger["classpath"])(**watcher.trigger["kwargs"])
         assert isinstance(again, BaseEventTrigger)
         collect(4)
         assert await next_event(again.run()) == {"pipeline": "watched", "samples": 4}

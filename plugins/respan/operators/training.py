@@ -14,6 +14,9 @@ from respan.names import training_run_id
 #: Seconds between two looks at the training run.
 _POLL_SECONDS = 5
 
+#: Airflow's own limit, in characters.
+_LONGEST_NOTE = 1_000
+
 
 class TriggerTrainingOperator(BaseOperator):
     """Starts a run of ``training_dag_id`` and waits for its end in the triggerer.
@@ -24,18 +27,22 @@ class TriggerTrainingOperator(BaseOperator):
 
     :param training_dag_id: the DAG to run.
     :param conf: its params (templated).
+    :param note: shown with the training run in the UI (templated); the first 1,000 characters.
     :param result_task_id: the task of it whose output is returned as ``release``.
     """
 
-    template_fields: Sequence[str] = ("training_dag_id", "conf")
+    template_fields: Sequence[str] = ("training_dag_id", "conf", "note")
     template_fields_renderers = {"conf": "json"}  # noqa: RUF012 - Airflow's own form
     ui_color = "#f3e8fb"
     operator_extra_links = (TrainingRunLink(),)
 
-    def __init__(self, *, training_dag_id: str, conf: dict[str, Any], result_task_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, training_dag_id: str, conf: dict[str, Any], result_task_id: str, note: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.training_dag_id = training_dag_id
         self.conf = conf
+        self.note = note
         self.result_task_id = result_task_id
 
     def execute(self, context: Context) -> Any:
@@ -60,6 +67,7 @@ class TriggerTrainingOperator(BaseOperator):
             failed_states=["failed"],
             poke_interval=_POLL_SECONDS,
             deferrable=True,
+            note=self.note and self.note[:_LONGEST_NOTE],
         )
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:

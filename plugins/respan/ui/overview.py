@@ -10,8 +10,8 @@ from ml.batches import list_batches, open_batch
 from ml.errors import NotFoundError, RespanError
 from ml.evaluation.records import EvaluationReport
 from ml.home import pipeline_storage
-from ml.records import OpenBatch, ServingChange
-from ml.releases import serving
+from ml.records import OpenBatch, ServingChange, TrainingCause
+from ml.releases import read_release, serving
 from ml.settings import load_settings
 from ml.storage import Storage
 
@@ -33,7 +33,8 @@ class EvaluatedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """``problem`` is the one-line reason why the rest is missing. ``history`` and ``batches``: the newest first."""
+    """``problem`` is the one-line reason why the rest is missing. ``history`` and ``batches``: the newest first.
+    ``causes``: why each version in ``history`` was trained."""
 
     pipeline: str
     description: str = ""
@@ -41,6 +42,7 @@ class Overview:
     version: int | None = None
     since: datetime | None = None
     history: list[ServingChange] = field(default_factory=list)
+    causes: dict[int, TrainingCause] = field(default_factory=dict)
     open: OpenBatch | None = None
     batches: list[EvaluatedBatch] = field(default_factory=list)
 
@@ -51,13 +53,18 @@ def overview(pipeline: str) -> Overview:
         description = load_settings(pipeline).description
         storage = pipeline_storage(pipeline)
         current = serving(storage)
+        history = current.history[::-1][:SHOWN] if current else []
         newest = list_batches(storage)[::-1][:SHOWN]
         return Overview(
             pipeline=pipeline,
             description=description,
             version=current.version if current else None,
             since=current.history[-1].at if current else None,
-            history=current.history[::-1][:SHOWN] if current else [],
+            history=history,
+            causes={
+                version: read_release(storage, version).cause
+                for version in {version for change in history for version in change.traffic}
+            },
             open=open_batch(storage),
             batches=[
                 EvaluatedBatch(

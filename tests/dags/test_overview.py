@@ -1,0 +1,59 @@
+"""What the overview page tells of a pipeline, from a real local storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment, FileSystemLoader
+from respan.links import dag_path, report_path
+from respan.ui import overview as page
+from respan.ui.overview import overview
+
+from ml.home import pipeline_storage
+from ml.layout import model
+from ml.records import ReleaseRecord, TrainingCause, now
+from ml.releases import record_release, rollback, serve
+from tests.dags.pipeline_folders import write_pipeline
+
+CAUSES = {1: TrainingCause.FIRST_RELEASE, 2: TrainingCause.DEGRADATION}
+
+
+@pytest.fixture(autouse=True)
+def pipeline(respan_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with two releases, the second rolled back."""
+    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path / "pipelines"))
+    write_pipeline(tmp_path / "pipelines", "seen")
+    storage = pipeline_storage("seen")
+    for version, cause in CAUSES.items():
+        record = ReleaseRecord(
+            version=version,
+            run=f"run-{version}",
+            window=[version],
+            created=now(),
+            metrics={},
+            classes=["a"],
+            code="0",
+            cause=cause,
+            reason=f"why {version} <b>",
+        )
+        record_release(storage, record)
+        storage.write(f"{model(version)}/saved_model.pb", b"model")
+        serve(storage, version, record.reason)
+    rollback(storage, reason="complaints")
+
+
+def test_who_served_is_told_with_what_each_version_was_trained_for() -> None:
+    seen = overview("seen")
+    assert seen.problem is None
+    assert (seen.version, seen.causes) == (1, CAUSES)
+    assert [change.reason for change in seen.history] == ["complaints", "why 2 <b>", "why 1 <b>"]
+
+
+def test_the_page_shows_causes_and_reasons_and_escapes_them() -> None:
+    templates = Environment(loader=FileSystemLoader(Path(page.__file__).parent), autoescape=True)
+    templates.globals.update(report_path=report_path, dag_path=dag_path)
+    html = templates.get_template("overview.html.jinja").render(pipelines=[overview("seen")])
+    assert "<td>first release</td>" in html
+    assert "<td>degradation</td>" in html
+    assert "why 2 &lt;b&gt;" in html
