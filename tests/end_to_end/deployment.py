@@ -1,5 +1,5 @@
-"""A small deployment for the end-to-end tests: one pipeline of its own, images that a small network learns in seconds,
-and a local Airflow."""
+"""A small deployment for the end-to-end tests: pipelines of its own, images that a small network learns in seconds, and
+a local Airflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import shutil
 import struct
 import subprocess
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,22 @@ from ml.settings import load_settings_file
 from scripts.airflow_local import PROJECT, LocalAirflow
 
 PIPELINE = "stripes"
+#: The same, but a person approves each release.
+APPROVED_PIPELINE = "approved_stripes"
+EVALUATION, RETRAINING, TRAINING = (f"{PIPELINE}.{stage}" for stage in ("evaluation", "retraining", "training"))
+APPROVED_TRAINING = f"{APPROVED_PIPELINE}.training"
+
 SIDE = 12
+
+#: Airflow finds out soon that a scheduler or a task's supervisor was killed. Its defaults are made for machines where a
+#: process may be silent for minutes.
+QUICK_RECOVERY = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "3",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+}
 
 SETTINGS = """
 description: Tells horizontal from vertical stripes.
@@ -40,37 +57,58 @@ model:
   max_rotation: 0.0
 """
 
+APPROVED_SETTINGS = """
+description: Tells horizontal from vertical stripes, with a person's approval.
+kind: image_classification
+training:
+  approval: true
+  epochs: 1
+  blessing_threshold: 0.0
+model:
+  image_size: 12
+"""
+
 
 class Deployment:
-    """Below ``folder``: RESPAN_HOME, a pipelines folder with :data:`PIPELINE`, and the storage.
+    """Below ``folder``: RESPAN_HOME, a folder with the two pipelines, and the storage."""
 
-    :param environment: further variables for Airflow.
-    """
-
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.storage = self.home / "storage" / PIPELINE
+        self.approved_storage = self.home / "storage" / APPROVED_PIPELINE
         pipelines = folder / "pipelines"
-        _write_pipeline(pipelines / PIPELINE)
+        for name, settings in ((PIPELINE, SETTINGS), (APPROVED_PIPELINE, APPROVED_SETTINGS)):
+            _write_pipeline(pipelines / name, settings)
         self.airflow = LocalAirflow(
             self.home,
             pipelines=str(pipelines),
-            environment={"RESPAN_TFX_PYTHON": os.environ["RESPAN_TFX_PYTHON"], **environment},
+            environment={"RESPAN_TFX_PYTHON": os.environ["RESPAN_TFX_PYTHON"], **QUICK_RECOVERY},
         )
         self._made = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Airflow runs and knows the DAGs. At the end neither it nor the warm process does."""
+        try:
+            with self.airflow:
+                self.airflow.wait_for_dags(EVALUATION, RETRAINING, TRAINING, APPROVED_TRAINING)
+                yield
+        finally:
+            self.stop_warm_process()
 
     def stop_warm_process(self) -> None:
         """Ends the warm process that the tasks started, which would go on for a while after Airflow."""
         self.ml("warm", "stop")
 
-    def collect(self, count: int, *, seed: int) -> None:
-        """Puts ``count`` new samples into the inbox, half of each label."""
+    def collect(self, count: int, *, seed: int, tilted: bool = False) -> None:
+        """Puts ``count`` new samples into the inbox, half of each label. ``tilted``: the camera is held at 45°, so that
+        who knows level pictures alone can only guess."""
         shuffled = random.Random(seed)
         for number in range(count):
             label = ("across", "upright")[number % 2]
             target = self.storage / "inbox" / label / f"{seed}-{number}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_png(_stripes(label, shuffled)))
+            target.write_bytes(_png(_stripes(label, shuffled, tilted=tilted)))
         self._made += count
 
     @property
@@ -91,25 +129,29 @@ class Deployment:
         return json.loads(done.stdout)
 
 
-def _write_pipeline(folder: Path) -> None:
+def _write_pipeline(folder: Path, settings: str) -> None:
     shutil.copytree(
         PROJECT / "ml" / "pipelines" / "image_classification",
         folder,
         ignore=shutil.ignore_patterns("*_test.py", "__pycache__"),
     )
-    (folder / "settings.yaml").write_text(SETTINGS)
+    (folder / "settings.yaml").write_text(settings)
     graph = json.loads((folder / "graph.json").read_text())
     source = graph_source(load_settings_file(folder / "settings.yaml"))
-    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": PIPELINE, "source": source}))
+    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": folder.name, "source": source}))
 
 
-def _stripes(label: str, shuffled: random.Random) -> list[list[int]]:
+def _stripes(label: str, shuffled: random.Random, *, tilted: bool) -> list[list[int]]:
     phase, bright, dark = shuffled.randrange(4), shuffled.randrange(170, 240), shuffled.randrange(10, 80)
+
+    def along(x: int, y: int) -> int:
+        """How far the pixel is across the stripes."""
+        if label == "across":
+            return x + y if tilted else y
+        return SIDE + x - y if tilted else x
+
     return [
-        [
-            (bright if ((y if label == "across" else x) + phase) // 2 % 2 else dark) + shuffled.randrange(-8, 8)
-            for x in range(SIDE)
-        ]
+        [(bright if (along(x, y) + phase) // 2 % 2 else dark) + shuffled.randrange(-8, 8) for x in range(SIDE)]
         for y in range(SIDE)
     ]
 
