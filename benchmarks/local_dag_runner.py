@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ml.tfx.logs import quiet
+from ml.logs import quiet
 
 
 def main(pipeline: str, run_id: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import click
 
 from ml.errors import RespanError
+from ml.logs import quiet
 
 #: Command → "module:attribute". Imported late, since some need seconds to import TFX.
 COMMANDS = {
@@ -61,6 +62,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command in this process and returns its exit code; an expected error is one line on standard error."""
+    quiet()
     try:
         result = cli.main(list(arguments), prog_name="python -m ml", standalone_mode=False)
         return result if isinstance(result, int) else 0

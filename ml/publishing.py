@@ -38,9 +38,6 @@ def publish(
     Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
     Serving could not serve.
     """
-    from ml.tfx.logs import quiet
-
-    quiet()
     from ml.tfx.outcome import SAVED_MODEL, run_outcome
 
     settings = load_settings(pipeline)

@@ -7,6 +7,7 @@ from collections import Counter
 import click
 
 from ml import batches, layout
+from ml.commands.arguments import batch_argument
 from ml.commands.output import json_option, note, show
 from ml.freezing import freeze as freeze_batch
 from ml.home import pipeline_folder, pipeline_storage
@@ -46,7 +47,7 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
 
 @batch.command()
 @click.argument("pipeline")
-@click.argument("batch_id", metavar="BATCH")
+@batch_argument
 @json_option
 def settle(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Move the samples of BATCH to the archive, the refused ones to quarantine, and close it."""
@@ -61,7 +62,7 @@ def settle(pipeline: str, batch_id: str, as_json: bool) -> None:
 
 @batch.command(name="return")
 @click.argument("pipeline")
-@click.argument("batch_id", metavar="BATCH")
+@batch_argument
 @click.option("--quarantine-refused", is_flag=True, help="First move the samples that were refused to quarantine.")
 @json_option
 def return_(pipeline: str, batch_id: str, quarantine_refused: bool, as_json: bool) -> None:
@@ -90,7 +91,7 @@ def list_(pipeline: str, as_json: bool) -> None:
 
 @batch.command(name="show")
 @click.argument("pipeline")
-@click.argument("batch_id", metavar="BATCH")
+@batch_argument
 @json_option
 def show_(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Show BATCH: its state, its labels, and why samples were refused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ml import layout
+from ml.commands.arguments import batch_argument
 from ml.commands.output import json_option, show
 from ml.home import pipeline_storage
 from ml.settings import load_settings
@@ -12,9 +13,9 @@ from ml.settings import load_settings
 
 @click.command()
 @click.argument("pipeline")
-@click.argument("batch")
+@batch_argument
 @json_option
-def evaluate(pipeline: str, batch: str, as_json: bool) -> None:
+def evaluate(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Judge the release that predicted BATCH, and write its report.
 
     The verdict is PASS, DEGRADED (accuracy below the threshold), DRIFTED (a distribution too far from the training
@@ -25,8 +26,8 @@ def evaluate(pipeline: str, batch: str, as_json: bool) -> None:
 
     from ml.evaluation.evaluate import evaluate as run
 
-    report = run(storage, settings, batch)
-    html = storage.child(layout.batch(batch)).root + "/" + layout.REPORT_HTML
+    report = run(storage, settings, batch_id)
+    html = storage.child(layout.batch(batch_id)).root + "/" + layout.REPORT_HTML
     document = {
         "batch": report.batch,
         "version": report.version,

@@ -44,14 +44,12 @@ def infer(pipeline: str, window: str | None, overwrite: bool) -> None:
     from ml.home import pipeline_folder, pipeline_storage
     from ml.runs import complete_window
     from ml.settings import load_settings
-    from ml.tfx.logs import quiet
 
     file = pipeline_folder(pipeline) / "schema.pbtxt"
     if file.exists() and not overwrite:
         raise ConflictError(f"{file} exists and may have been reviewed; give --overwrite to replace it")
     storage = pipeline_storage(pipeline)
     spans = complete_window(storage, pipeline, windows.parse(window) if window else None, load_settings(pipeline))
-    quiet()
     from ml.tfx.schema import infer_schema
 
     file.write_text(infer_schema(storage, spans), "utf-8")
@@ -65,10 +63,8 @@ def compile_(pipeline: str, check: bool) -> None:
     """Write PIPELINE's graph.json, which Airflow draws the training DAG from."""
     from ml.graph import graph_file, read_graph
     from ml.settings import load_settings
-    from ml.tfx.logs import quiet
 
     settings = load_settings(pipeline)
-    quiet()
     from ml.tfx.compilation import compile_graph
 
     graph = compile_graph(settings)
@@ -94,9 +90,7 @@ def run_node(
 ) -> None:
     """Run one component of a training run of PIPELINE. A repeat after success changes nothing."""
     run = _start(pipeline, run_id, window, overrides)
-    from ml.tfx.logs import quiet
 
-    quiet()
     from ml.tfx.running import local_run
 
     note(f"{node}: run {run.run}, window {windows.format(run.window)}")
@@ -130,9 +124,7 @@ def train(
 
     run_id = run_id or f"train {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
     run = _start(pipeline, run_id, window, overrides, reason)
-    from ml.tfx.logs import quiet
 
-    quiet()
     from ml.tfx.outcome import run_outcome
     from ml.tfx.running import local_run
 

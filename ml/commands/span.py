@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ml.commands.arguments import batch_argument
 from ml.commands.output import Progress, json_option, note, show
 
 
@@ -14,22 +15,20 @@ def span() -> None:
 
 @span.command()
 @click.argument("pipeline")
-@click.argument("batch")
+@batch_argument
 @json_option
-def prepare(pipeline: str, batch: str, as_json: bool) -> None:
+def prepare(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Make a span of BATCH: decode, drop duplicates, split, write TFRecords, publish.
 
     A repeat finds the span that is there. Refused samples are recorded for `batch settle`.
     """
     from ml.batches import read_batch
     from ml.home import pipeline_storage
-    from ml.names import safe_id
     from ml.settings import load_settings
     from ml.spans import preparation
 
     settings = load_settings(pipeline)
     storage = pipeline_storage(pipeline)
-    batch_id = safe_id(batch)
     frozen = read_batch(storage, batch_id)
     progress = Progress("samples", frozen.samples + frozen.refused)
     made = preparation.prepare(storage, settings, batch_id, advance=progress.advance)

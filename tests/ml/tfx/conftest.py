@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.tfx.logs import quiet
+from ml.logs import quiet
 
 quiet()
 
