@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from respan.failures import failure, told_to_airflow
 from respan.hooks.tfx import Command, TfxHook
+from respan.supervision import end_with_supervisor
 
 _ERROR = "error: "
 
@@ -22,7 +23,8 @@ class MlCommandOperator(BaseOperator):
 
     What the command writes to standard error is the task's log. A command that fails fails the task with its own
     one-line error; whether it is retried follows from its exit code (:mod:`respan.failures`). A retry is safe, since
-    every command finds its own finished work. Killing the task kills the command and all that it started.
+    every command finds its own finished work. Killing the task, or the supervisor that Airflow runs it under, kills the
+    command and all that it started.
 
     :param arguments: the command and its arguments, templated; outputs of other tasks may be among them. A number
         becomes its text, a list of numbers a window (``1,2``).
@@ -38,6 +40,7 @@ class MlCommandOperator(BaseOperator):
         self._command: Command | None = None
 
     def execute(self, context: Context) -> Any:
+        end_with_supervisor()
         argv = [*(_text(argument) for argument in self.arguments), "--json"]
         self.log.info("python -m ml %s", " ".join(argv))
         with told_to_airflow(), tempfile.TemporaryFile() as output:
