@@ -6,8 +6,11 @@ import contextlib
 import hashlib
 from collections.abc import Iterable
 
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
 from ml import layout
-from ml.errors import ConflictError, NotFoundError
+from ml.errors import ConflictError, NotFoundError, SettingsError
 from ml.home import metadata_file, pipeline_folder, pipeline_storage
 from ml.runs import TrainingRun
 from ml.settings import Settings, load_settings
@@ -27,7 +30,8 @@ def local_run(run: TrainingRun) -> LocalRun:
 
 
 def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
-    """The run as the factory needs it. Raises ``NotFoundError`` where the pipeline has no schema yet."""
+    """The run as the factory needs it. Raises ``NotFoundError`` where the pipeline has no schema yet, and
+    ``SettingsError`` where it has one that can't be read."""
     files, fingerprint = window_files(storage, run.window)
     metadata = metadata_file(settings.name)
     return RunSpec(
@@ -65,6 +69,10 @@ def _publish_schema(pipeline: str, storage: Storage) -> str:
         content = file.read_bytes()
     except FileNotFoundError:
         raise NotFoundError(f"{file} is missing; run `python -m ml schema infer {pipeline}`, and review it") from None
+    try:
+        text_format.Parse(content, schema_pb2.Schema())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not a schema: {' '.join(str(error).split())}") from error
     name = f"{layout.RUNS}/schemas/{hashlib.sha256(content).hexdigest()[:16]}.pbtxt"
     with contextlib.suppress(ConflictError):  # there already, with this content
         storage.write(name, content, if_generation=ABSENT)

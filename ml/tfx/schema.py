@@ -18,11 +18,15 @@ from ml.tfx.running import window_files
 #: Examples that the inference looks at: a schema tells which features there are, not how they are distributed.
 _EXAMPLES = 2_000
 
+#: How PNG and JPEG files begin.
+_IMAGES = (b"\x89PNG\r\n", b"\xff\xd8\xff")
+
 _HEADING = "# What every example has to be. New labels are allowed: the label vocabulary is data.\n"
 
 
 def infer_schema(storage: Storage, window: Iterable[int]) -> str:
-    """The schema as text. No text feature gets a closed domain; bytes that start like a PNG or JPEG are images."""
+    """The schema as text. Bytes that start like a PNG or JPEG are images. No other text gets a domain: neither the list
+    of the labels that there are now, nor integers where all of them happen to be digits."""
     files, _ = window_files(storage, window)
     dataset = tf.data.TFRecordDataset(files["train"], compression_type="GZIP").take(_EXAMPLES)
     records = list(dataset.as_numpy_iterator())
@@ -34,9 +38,11 @@ def infer_schema(storage: Storage, window: Iterable[int]) -> str:
     schema = tfdv.infer_schema(statistics, infer_feature_shape=True, max_string_domain_size=0)
     features = tf.train.Example.FromString(records[0]).features.feature
     for feature in schema.feature:
+        domain = feature.WhichOneof("domain_info")
+        if feature.type == schema_pb2.BYTES and domain:
+            feature.ClearField(domain)
         values = features[feature.name].bytes_list.value
-        if values and values[0].startswith((b"\x89PNG\r\n", b"\xff\xd8\xff")):
-            feature.ClearField("domain_info")
+        if values and values[0].startswith(_IMAGES):
             feature.image_domain.SetInParent()
     ordered = schema_pb2.Schema(feature=sorted(schema.feature, key=lambda feature: str(feature.name)))
     return _HEADING + str(text_format.MessageToString(ordered))
