@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.kinds import Labelled, Unusable, sample_reader
+from ml.kinds import Labelled, Unusable, class_folder, sample_reader
 from ml.kinds.image_classification.samples import sample_of
 
 
@@ -26,6 +26,7 @@ from ml.kinds.image_classification.samples import sample_of
 )
 def test_a_name_of_the_layout_gives_its_label(name: str, label: str) -> None:
     assert sample_of(name) == Labelled(label)
+    assert name.startswith(f"{class_folder('image_classification', label)}/")
 
 
 @pytest.mark.parametrize(
