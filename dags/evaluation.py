@@ -1,8 +1,8 @@
 """
 Evaluates the released model on newly collected samples.
 
-Waits until the inbox holds enough samples, in all and of each class, and no batch is open; then freezes a batch, predicts
-it with the released version and judges the result:
+Waits until the inbox holds enough samples, in all and of each class, and no batch is open; then freezes a batch,
+predicts it with the released version and judges the result:
 
 * **PASS**: the batch goes to the archive.
 * **DEGRADED**, **DRIFTED**, or nothing released yet: the batch is handed to the *retraining* DAG, which settles it.
