@@ -9,11 +9,14 @@ import os
 import sys
 import warnings
 
+#: What every command sets where its caller hasn't.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
+
 
 def quiet() -> None:
     """Keeps TensorFlow's and TFX's start-up messages out of the logs. Call it before importing either; light."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore")
     for name in ("apache_beam", "tensorflow", "tensorflow_transform", "keras", "root"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ml.home import PROJECT
+from ml.logs import QUIET
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "GRPC_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -48,5 +49,7 @@ def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``environment`` that a warm process can't change any more once it runs."""
-    return {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
+    """The variables of ``environment`` that a warm process can't change any more once it runs; as a command has them
+    that was started with it."""
+    seen = {**QUIET, **environment}
+    return {name: value for name, value in seen.items() if name.startswith(READ_AT_START)}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.home import PROJECT
 from ml.warm.address import Address
 from ml.warm.environment import command_environment
 
@@ -39,6 +40,17 @@ def test_an_installed_package_changes_the_address(python: Path) -> None:
 )
 def test_a_variable_changes_the_address_if_it_is_read_at_start(python: Path, variable: str, changes: bool) -> None:
     assert (Address.of(python, {variable: "1"}).name != Address.of(python, {}).name) is changes
+
+
+def test_what_a_command_sets_by_itself_does_not_change_the_address(python: Path) -> None:
+    """Else the warm process, a command itself, would listen where no client looks."""
+    program = (
+        "import os, sys; from pathlib import Path; from ml.cli import run; from ml.warm.address import Address\n"
+        "name = lambda: Address.of(Path(sys.argv[1]), os.environ).name\n"
+        "before = name(); run(['warm', 'status']); assert name() == before"
+    )
+    environment = {"PATH": os.defpath, "RESPAN_HOME": str(python.parent)}
+    subprocess.run([sys.executable, "-c", program, str(python)], check=True, cwd=PROJECT, env=environment)
 
 
 def test_a_command_sees_no_secret_of_airflow() -> None:

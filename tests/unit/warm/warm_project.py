@@ -53,7 +53,7 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: value for name, value in command_environment(os.environ).items() if not name.startswith("PYTHON")}
-        return {**kept, "RESPAN_HOME": str(self.home), "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+        return {**kept, "RESPAN_HOME": str(self.home), **more}
 
     def start(self, *argv: str, **environment: str) -> subprocess.Popen[str]:
         """A client process that runs ``python -m ml *argv`` in the warm process; see ``run_warm.py``."""
