@@ -78,6 +78,13 @@ def live(deployment: Deployment) -> Lived:
     )
 
 
+def waiting_evaluation(deployment: Deployment) -> str:
+    """The evaluation that waits for samples, or soon will: what is collected now is its batch."""
+    airflow = deployment.airflow
+    airflow.until(lambda: airflow.run_state(EVALUATION, airflow.run_ids(EVALUATION)[0]) == "running", 60, "none waits")
+    return airflow.run_ids(EVALUATION)[0]
+
+
 def kill_task(deployment: Deployment, dag_id: str, run_id: str, task_id: str, *, timeout: float) -> None:
     """``kill -9`` of the process that runs the task, as soon as its command has started."""
     deadline = time.monotonic() + timeout

@@ -14,7 +14,7 @@ import pytest
 
 from ml.layout import OPEN_BATCH
 from tests.end_to_end.deployment import EVALUATION, PIPELINE, RETRAINING, TRAINING
-from tests.end_to_end.life import KILLED, Lived
+from tests.end_to_end.life import KILLED, Lived, waiting_evaluation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -92,6 +92,15 @@ def test_a_components_log_is_in_its_own_task(lived: Lived) -> None:
     assert "--node Trainer" not in airflow.task_log(TRAINING, lived.first_training, "components.Pusher")
 
 
+def test_the_warm_process_runs_the_commands(lived: Lived) -> None:
+    airflow = lived.deployment.airflow
+    logs = [
+        airflow.task_log(TRAINING, lived.second_training, f"components.{node}")
+        for node in ("Transform", "Trainer", "Pusher")
+    ]
+    assert not any("in a process of its own" in log for log in logs)
+
+
 def test_the_training_runs_again_alone_when_a_task_is_cleared(lived: Lived) -> None:
     airflow = lived.deployment.airflow
     airflow.clear(TRAINING, lived.first_training, "components.StatisticsGen")
@@ -153,11 +162,10 @@ def test_a_cleared_retraining_finds_its_training_run_again_and_starts_no_second_
 def test_an_evaluation_that_fails_gives_its_samples_back_and_the_next_one_judges_them(lived: Lived) -> None:
     airflow, models = lived.deployment.airflow, lived.deployment.storage / "models"
     archived = lived.deployment.ml("audit", PIPELINE)["archived"]
-    before = tuple(airflow.run_ids(EVALUATION)[1:])
+    failing = waiting_evaluation(lived.deployment)
     models.rename(models.with_name("elsewhere"))
     try:
         lived.deployment.collect(60, seed=5)
-        failing = airflow.wait_for_run(EVALUATION, other_than=before, timeout=60)
         assert airflow.wait(EVALUATION, failing, timeout=120) == "failed"
         airflow.pause(EVALUATION)
     finally:
