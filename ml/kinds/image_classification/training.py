@@ -121,6 +121,7 @@ def fit(
         validation_data=window.evaluation_batches(training.batch_size),
         validation_freq=[training.epochs],
         callbacks=[EpochLog()],
+        shuffle=False,  # the batches are
         verbose=0,
     )
 

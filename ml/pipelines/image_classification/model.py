@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import keras
@@ -11,7 +12,8 @@ from tfx.components.tuner.component import TunerFnResult
 
 from ml.kinds.image_classification.backbones import image_features
 from ml.kinds.image_classification.exporting import export_classifier
-from ml.kinds.image_classification.training import fit, window_of
+from ml.kinds.image_classification.searching import RandomSearch
+from ml.kinds.image_classification.training import EpochLog, fit, window_of
 from ml.settings import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings
@@ -41,13 +43,18 @@ def run_fn(fn_args: FnArgs) -> None:
     model_settings = ModelSettings(**fn_args.custom_config["model"])
     training = TrainingSettings(**fn_args.custom_config["training"])
     chosen: dict[str, Any] = (fn_args.hyperparameters or {}).get("values", {})
-    model_settings = model_settings.model_copy(update={"dropout": chosen.get("dropout", model_settings.dropout)})
+    learning_rate, dropout = (
+        chosen.get("learning_rate", training.learning_rate),
+        chosen.get("dropout", model_settings.dropout),
+    )
+    print(f"training with learning rate {learning_rate}, dropout {dropout}", file=sys.stderr)  # noqa: T201
+    model_settings = model_settings.model_copy(update={"dropout": dropout})
     window = window_of(fn_args)
     keras.utils.set_random_seed(training.seed)
     model = build_model(
         model_settings,
         classes=len(window.classes),
-        learning_rate=chosen.get("learning_rate", training.learning_rate),
+        learning_rate=learning_rate,
         steps=training.epochs * window.train.steps(training.batch_size),
     )
     fit(model, window, training, model_settings)
@@ -70,7 +77,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         return build_model(settings, len(window.classes), rate, tuner.epochs * steps_per_epoch)
 
     return TunerFnResult(
-        tuner=keras_tuner.RandomSearch(
+        tuner=RandomSearch(
             build,
             objective="val_accuracy",
             max_trials=tuner.max_trials,
@@ -83,6 +90,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
             "epochs": tuner.epochs,
             "steps_per_epoch": steps_per_epoch,
             "validation_data": window.evaluation_batches(training.batch_size),
+            "callbacks": [EpochLog()],
+            "shuffle": False,  # the batches are
             "verbose": 0,
         },
     )
