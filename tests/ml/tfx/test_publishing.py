@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import DataError, NotFoundError
-from ml.home import home, pipeline_storage
+from ml.home import PROJECT, home, pipeline_storage
 from ml.kinds.image_classification.acceptance import accept
 from ml.publishing import publish
 from ml.records import ReleaseRecord, now
@@ -106,6 +108,31 @@ def test_a_retry_ends_with_the_same_version_and_one_entry_in_the_history(
     assert (published / "variables/variables.index").read_bytes() == (
         pushed(finished) / "variables/variables.index"
     ).read_bytes()
+
+
+def test_publishing_that_is_killed_at_any_step_is_finished_by_its_retry(trained_home: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.ml.tfx.publish_in_child", str(trained_home), str(tmp_path)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    *killed, whole = [json.loads(line) for line in done.stdout.splitlines()]
+    assert not whole["killed"]
+    assert len(killed) >= 8, "claim, model, reference, record and who serves are each a change"
+    for attempt in killed:
+        assert attempt["killed"]
+        seen = attempt["seen"]
+        assert seen["model"] in ([], whole["retried"]["model"]), "a model is whole or not there"
+        assert not seen["released"] or seen["model"], "a release has its model"
+        assert not seen["history"] or (seen["released"] and seen["reference"]), "who serves is released"
+        assert attempt["retried"] == whole["retried"]
+    assert whole["retried"]["released"] == [1]
+    assert whole["retried"]["history"] == [[{"1": 100}, "killed"]]
+    served = {bool(attempt["seen"]["history"]) for attempt in killed}
+    assert served == {False, True}, "kills came before and after the change of who serves"
 
 
 def test_a_run_that_does_not_exist_is_told(finished: Storage) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 #: Python tells its audit hooks of each of these right before it asks the operating system.
 OPERATIONS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.scandir", "shutil.rmtree"}
 
 
-def killed_at(work: Callable[[], object], operation: int, below: Path) -> bool:
-    """Runs ``work`` in a child that is killed (SIGKILL) before its ``operation``-th file system operation below
-    ``below``. False where the work had fewer operations and finished; an error in it fails the test."""
+def killed_at(
+    work: Callable[[], object], operation: int, below: Path, operations: Collection[str] = OPERATIONS
+) -> bool:
+    """Runs ``work`` in a child that is killed (SIGKILL) before its ``operation``-th file system operation (of those
+    among ``operations``) below ``below``. False where the work had fewer and finished; 0 never kills. An error in the
+    work fails the test."""
     left = operation
     prefix = os.fspath(below)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
-        if event in OPERATIONS and any(_names(argument).startswith(prefix) for argument in arguments):
+        if event in operations and any(_names(argument).startswith(prefix) for argument in arguments):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
