@@ -8,13 +8,7 @@ from collections.abc import Callable
 import keras
 
 from ml.errors import SettingsError
-
-SMALL_CNN = "small_cnn"
-
-
-def backbone_names() -> list[str]:
-    """Every name that ``model.backbone`` may have."""
-    return [SMALL_CNN, *sorted(name for name in dir(keras.applications) if name[0].isupper())]
+from ml.kinds.image_classification.backbone_names import BACKBONES, SMALL_CNN
 
 
 def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> keras.Model:
@@ -29,8 +23,8 @@ def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> ke
                 f"model.weights is {weights!r}, and small_cnn has none: choose a keras.applications backbone"
             )
         return _small_cnn(size)
-    if name not in backbone_names():
-        raise SettingsError(f"model.backbone is {name!r}; allowed: {', '.join(backbone_names())}")
+    if name not in BACKBONES:
+        raise SettingsError(f"model.backbone is {name!r}; allowed: {', '.join(BACKBONES)}")
     constructor: Callable[..., keras.Model] = getattr(keras.applications, name)
     try:
         body = constructor(
@@ -39,8 +33,14 @@ def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> ke
             input_shape=(size, size, 3),
             pooling="avg",
         )
-    except (ValueError, OSError) as error:
+    except Exception as error:  # Keras raises a bare Exception where a download fails, and h5py what it stumbles over
         reason = " ".join(str(error).split())
+        if weights == "imagenet" and not isinstance(error, ValueError):
+            raise SettingsError(
+                f"model.weights is 'imagenet', and those of {name} can't be downloaded ({reason}): give this machine a "
+                "connection for the first time, or set model.weights to the path of a weights file without the top "
+                "layer, or to none"
+            ) from error
         raise SettingsError(
             f"model.backbone {name} with image_size {size} and weights {weights!r}: {reason}"
         ) from error

@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from ml.kinds.image_classification.backbone_names import BACKBONES, SMALL_CNN
 
 
 class ModelSettings(BaseModel):
@@ -25,3 +28,17 @@ class ModelSettings(BaseModel):
     max_shift: float = Field(0.1, ge=0, lt=0.5, description="Random shift, as a share of the side.")
     max_rotation: float = Field(0.03, ge=0, le=0.5, description="Random rotation, as a share of a full turn.")
     max_contrast: float = Field(0.2, ge=0, lt=1, description="Random change of contrast.")
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, backbone: str) -> str:
+        if backbone not in BACKBONES:
+            raise PydanticCustomError("backbone", "allowed: {names}", {"names": ", ".join(BACKBONES)})
+        return backbone
+
+    @field_validator("weights")
+    @classmethod
+    def _loadable(cls, weights: str, checked: ValidationInfo) -> str:
+        if weights != "none" and checked.data.get("backbone") == SMALL_CNN:
+            raise PydanticCustomError("weights", "small_cnn takes none: choose a keras.applications backbone")
+        return weights
