@@ -29,12 +29,14 @@ TARGETS = (TASK, SUPERVISOR, WARM, SCHEDULER, SCHEDULER_AND_WORKERS)
 
 @dataclass(frozen=True)
 class RunningTask:
-    """A task whose process runs now."""
+    """A task whose process runs now. ``id`` is that of this try: Airflow has it in the titles of both processes."""
 
+    id: str
     dag_id: str
     run_id: str
     task_id: str
     process: psutil.Process
+    supervisor: psutil.Process
 
     @property
     def name(self) -> str:
@@ -97,19 +99,19 @@ class Saboteur:
             if not running:
                 return False
             hit = [self._dice.choice(running)]
+            process = hit[0].process
+            # With several tasks at work nobody can tell whose command is whose.
+            doomed = [process, *descendants(process.pid), *(commands if len(running) == 1 else [])]
             with contextlib.suppress(psutil.NoSuchProcess):
-                process = hit[0].process
-                doomed = [process, *descendants(process.pid)]
-                # With several tasks at work nobody can tell whose command is whose.
-                doomed += commands if len(running) == 1 else []
-                (process if target == TASK else process.parent() or process).kill()
+                (process if target == TASK else hit[0].supervisor).kill()
         elif target == WARM:
             warm = warm_processes(environment)
             if not warm:
                 return False
-            doomed = [process for pid in warm for process in (psutil.Process(pid), *descendants(pid))]
-            for pid in warm:
-                psutil.Process(pid).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in map(psutil.Process, warm):
+                    doomed += [process, *descendants(process.pid)]
+                    process.kill()
         elif target == SCHEDULER:
             # Its workers go on; but the next scheduler takes their tasks for orphans and starts another try of each.
             scheduler = psutil.Process(self._airflow.pid("scheduler"))
@@ -135,5 +137,14 @@ class Saboteur:
                     if task["state"] == "running" and task["pid"]:
                         with contextlib.suppress(psutil.NoSuchProcess):
                             process = psutil.Process(task["pid"])
-                            found.append(RunningTask(dag_id, run_id, task["task_id"], process))
+                            supervisor = process.parent()
+                            # Else the process has ended, and another one has its number now.
+                            if supervisor and all(task["id"] in title(each) for each in (process, supervisor)):
+                                found.append(
+                                    RunningTask(task["id"], dag_id, run_id, task["task_id"], process, supervisor)
+                                )
         return found
+
+
+def title(process: psutil.Process) -> str:
+    return " ".join(process.cmdline())
