@@ -64,7 +64,7 @@ def test_what_the_command_says_on_standard_error_is_in_the_log(capsys: pytest.Ca
 
 def test_hostile_arguments_stay_arguments() -> None:
     with pytest.raises(AirflowFailException, match=r"\$\(touch /tmp/x\); 'rm'"):
-        run("batch", "show", "tried", "$(touch /tmp/x); 'rm'")
+        run("batch", "list", "$(touch /tmp/x); 'rm'")
 
 
 def test_a_missing_environment_names_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:
