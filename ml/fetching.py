@@ -21,7 +21,7 @@ from ml.storage import Storage
 _GROUP = 8
 _GROUP_BYTES = 1 << 20
 #: Requests under way at most, and the time that one request should cost: a store that needs 20 ms gets all threads, a
-#: local disk one (more only contend for the interpreter).
+#: local disk none but the caller's (more only contend for the interpreter).
 _MOST_THREADS = 48
 _LEAST_THREADS = 1
 _SECONDS_PER_SAMPLE = 0.0005
@@ -50,7 +50,10 @@ def fetch(storage: Storage, entries: Iterable[ManifestEntry]) -> Iterator[list[F
         threads = min(max(round(latency / _SECONDS_PER_SAMPLE), _LEAST_THREADS), _MOST_THREADS)
         yield fetched
         rest = chain([first[1:]] if first[1:] else [], groups)
-        yield from map_ahead(lambda group: _fetch_group(storage, group), rest, threads=threads, ahead=threads)
+        if threads == 1:
+            yield from (_fetch_group(storage, group) for group in rest)
+        else:
+            yield from map_ahead(lambda group: _fetch_group(storage, group), rest, threads=threads, ahead=threads)
 
 
 def _groups(entries: Iterable[ManifestEntry]) -> Iterator[list[ManifestEntry]]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from ml import layout
 from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
@@ -19,10 +22,10 @@ from ml.claims import claim_number, held_number
 from ml.errors import ConflictError, DataError
 from ml.fetching import Fetched, fetch
 from ml.kinds.image_classification.examples import encode_example
+from ml.kinds.image_classification.images import Encoded, UnusableImageError
 from ml.kinds.image_classification.inspection import Inspected, inspect, statistics_columns
 from ml.kinds.image_classification.statistics import STATISTICS
-from ml.parallel import map_ahead
-from ml.records import Batch, BatchState, Claim, ManifestEntry, Span
+from ml.records import Batch, BatchState, Claim, Span
 from ml.settings import Settings
 from ml.spans import splits
 from ml.spans.assignment import Split
@@ -32,15 +35,9 @@ from ml.spans.shards import frame, write_shards
 from ml.spans.workspace import Candidate, Example, Workspace
 from ml.storage import Storage
 
-#: Samples decoded in one go, and how many such lots are under way: two, one for each core of a small machine.
-_LOT = 64
-_LOT_BYTES = 4 << 20
-_LOTS_UNDER_WAY = 3
-_DECODERS = 2
 _ROWS = 1000
 
 T = TypeVar("T")
-Outcome = tuple[ManifestEntry, "Candidate | str"]
 
 
 def prepare(
@@ -92,38 +89,24 @@ def _published(storage: Storage, batch: str) -> Span | None:
 def _collect(
     storage: Storage, settings: Settings, batch: Batch, workspace: Workspace, advance: Callable[[int], None]
 ) -> None:
-    max_pixels = settings.data.max_sample_pixels
-    lots = _lots(fetch(storage, read_manifest(storage, batch.id)))
-    outcomes = map_ahead(lambda lot: _inspect_lot(lot, max_pixels), lots, threads=_DECODERS, ahead=_LOTS_UNDER_WAY)
-    for lot in outcomes:
-        workspace.add(lot)
-        advance(len(lot))
+    waiting: deque[Fetched] = deque()  # what is being decoded: a few parts
+
+    def encoded() -> Iterator[Encoded]:
+        for sample in chain.from_iterable(fetch(storage, read_manifest(storage, batch.id))):
+            waiting.append(sample)
+            yield sample.data if sample.missing is None else UnusableImageError(sample.missing)
+
+    for part in inspect(encoded(), settings.data.max_sample_pixels):
+        samples = [waiting.popleft() for _ in part]
+        workspace.add(
+            (sample.entry, found if isinstance(found, str) else _candidate(sample, found))
+            for sample, found in zip(samples, part, strict=True)
+        )
+        advance(len(part))
     workspace.close_collection()
 
 
-def _lots(groups: Iterable[list[Fetched]]) -> Iterator[list[Fetched]]:
-    lot: list[Fetched] = []
-    for group in groups:
-        lot += group
-        if len(lot) >= _LOT or sum(len(sample.data) for sample in lot) >= _LOT_BYTES:
-            yield lot
-            lot = []
-    if lot:
-        yield lot
-
-
-def _inspect_lot(lot: list[Fetched], max_pixels: int) -> list[Outcome]:
-    present = [sample.data for sample in lot if sample.missing is None]
-    inspected = inspect(present, max_pixels)
-    return [(sample.entry, _candidate(sample, inspected)) for sample in lot]
-
-
-def _candidate(sample: Fetched, inspected: Iterator[Inspected | str]) -> Candidate | str:
-    if sample.missing is not None:
-        return sample.missing
-    found = next(inspected)
-    if isinstance(found, str):
-        return found
+def _candidate(sample: Fetched, found: Inspected) -> Candidate:
     return Candidate(found.content, frame(encode_example(sample.data, sample.entry.label or "")), found.statistics)
 
 
@@ -168,12 +151,13 @@ def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -
         for split, count in ((Split.TRAIN, span.train), (Split.EVAL, span.eval)):
             framed = _framed(workspace.examples(split), count, split, statistics)
             write_shards(framed, count, folder / split.value, shard_samples=settings.data.shard_samples)
+    encoder = msgspec.json.Encoder()
     with (
         (folder / layout.SPAN_SAMPLES).open("wb") as stream,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=stream, mtime=0) as lines,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as lines,
     ):
         for block in _blocks(workspace.fates()):
-            lines.write(b"".join(fate.model_dump_json(exclude_none=True).encode() + b"\n" for fate in block))
+            lines.write(encoder.encode_lines(block))
     (folder / layout.SPAN).write_bytes(span.to_json())
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple
 
-from ml.records import ClassCount, ManifestEntry, Refusal, SampleFate, SpanSample
+import msgspec
+
+from ml.records import ClassCount, ManifestEntry, Refusal, SampleFate
 from ml.spans.assignment import Split, new_in_eval
 
 _SCHEMA = """
@@ -60,6 +62,15 @@ class Example(NamedTuple):
     label: str
     framed: bytes
     statistics: bytes
+
+
+class Fate(msgspec.Struct, omit_defaults=True):
+    """A ``ml.records.SpanSample`` in the form that is written, once for each sample, ten times as fast."""
+
+    object: str
+    generation: str
+    fate: str
+    content: str | None = None
 
 
 class Workspace:
@@ -160,16 +171,15 @@ class Workspace:
         for label, start, length, statistics in self._database.execute(query, (split.value,)):
             yield Example(label, os.pread(descriptor, length, start), statistics)
 
-    def fates(self) -> Iterator[SpanSample]:
+    def fates(self) -> Iterator[Fate]:
         """What became of each sample, in the manifest's order."""
         query = """SELECT object, generation, samples.content, refused, split
             FROM samples LEFT JOIN images USING (number) ORDER BY samples.number"""
         for name, generation, content, refused, split in self._database.execute(query):
             if refused is not None:
-                yield SpanSample(object=name, generation=generation, fate=SampleFate.REFUSED)
+                yield Fate(name, generation, SampleFate.REFUSED.value)
             else:
-                fate = SampleFate(split) if split else SampleFate.DUPLICATE
-                yield SpanSample(object=name, generation=generation, fate=fate, content=content.hex())
+                yield Fate(name, generation, split or SampleFate.DUPLICATE.value, content.hex())
 
 
 @dataclass(frozen=True, slots=True)

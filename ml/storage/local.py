@@ -26,6 +26,7 @@ from ml.storage import ABSENT, ObjectInfo
 from ml.storage.file_names import on_disk, told
 
 TEMPORARY = ".respan-tmp"
+_NO_NAMES = {"", ".", "..", TEMPORARY}
 LOCK = "lock"
 STALE_SECONDS = 24 * 60 * 60
 
@@ -36,6 +37,7 @@ class LocalStorage:
     def __init__(self, folder: Path, *, top: Path | None = None) -> None:
         self._folder = folder
         self._top = top or folder
+        self._prefix = str(folder)
 
     @property
     def root(self) -> str:
@@ -89,7 +91,7 @@ class LocalStorage:
         return True
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
-        path = self._path(name)
+        path = self._file(name)
         try:
             descriptor, status = _open(path)
             try:
@@ -106,7 +108,7 @@ class LocalStorage:
         return data
 
     def open(self, name: str) -> BinaryIO:
-        path = self._path(name)
+        path = self._file(name)
         try:
             return os.fdopen(_open(path)[0], "rb")
         except OSError as error:
@@ -211,10 +213,15 @@ class LocalStorage:
                 temporary.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        parts = name.split("/") if name else []
-        if any(part in ("", ".", "..", TEMPORARY) or "\0" in part for part in parts):
+        return Path(self._file(name))
+
+    def _file(self, name: str) -> str:
+        """The path as text, which costs a tenth of a ``Path``: what reads a million objects notices."""
+        if not name:
+            return self._prefix
+        if "\0" in name or not _NO_NAMES.isdisjoint(name.split("/")):
             raise NotFoundError(f"{name!r} is not a name below {self._folder}")
-        return self._folder.joinpath(*map(on_disk, parts))
+        return f"{self._prefix}/{on_disk(name)}"
 
     def _temporary(self) -> Path:
         folder = self._top / TEMPORARY
@@ -250,7 +257,7 @@ class LocalStorage:
             raise _storage_error(action, path, error) from error
 
 
-def _storage_error(action: str, path: Path, error: OSError) -> RespanError:
+def _storage_error(action: str, path: Path | str, error: OSError) -> RespanError:
     """What a user is told of ``error``."""
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"{told(str(error.filename or path))} is not there")
@@ -269,7 +276,7 @@ def _storage_error(action: str, path: Path, error: OSError) -> RespanError:
     return StorageError(f"can't {action} {told(str(path))}: {remedy}")
 
 
-def _open(path: Path) -> tuple[int, os.stat_result]:
+def _open(path: str) -> tuple[int, os.stat_result]:
     """A descriptor for reading a regular file, and its status.
 
     O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it. O_NONBLOCK: opening a pipe that
@@ -281,7 +288,7 @@ def _open(path: Path) -> tuple[int, os.stat_result]:
         return descriptor, status
     os.close(descriptor)
     if stat.S_ISDIR(status.st_mode):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     raise StorageError(f"can't read {path}: it is {_irregular(status)}, not a file")
 
 

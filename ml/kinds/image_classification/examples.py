@@ -3,6 +3,8 @@ UTF-8)."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 IMAGE = "image"
 LABEL = "label"
 
@@ -22,6 +24,7 @@ def encode_example(image: bytes, label: str) -> bytes:
     return b"".join((head, image_head, image, label_entry))
 
 
+@lru_cache(maxsize=4096)
 def _entry_head(name: str, size: int) -> bytes:
     """All of an entry of ``Features.feature`` but its value, which is the last of its bytes and ``size`` long: a map
     from string to Feature, which holds a BytesList, which holds the value."""

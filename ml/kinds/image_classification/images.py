@@ -14,7 +14,7 @@ import atexit
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,11 @@ Pixels = npt.NDArray[np.uint8]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 #: Images decoded by one call of the graph below; small enough that a call's results stay in the processor's cache.
-_GRAPH_WIDTH = 64
+_GRAPH_WIDTH = 128
 #: Pixels decoded by one call, unless a single image has more: 24 MB of memory.
 _GRAPH_PIXELS = 8_000_000
+#: Encoded bytes that wait for one call, unless a single image has more.
+_PART_BYTES = 4 << 20
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -49,6 +51,10 @@ _FILLER = (
 
 class UnusableImageError(Exception):
     """An encoded image that can't be a sample; the message is the reason, for quarantine."""
+
+
+#: An image to decode, or why it is known already that it can't be.
+Encoded = bytes | UnusableImageError
 
 
 def image_size(encoded: bytes, max_pixels: int) -> tuple[int, int]:
@@ -82,34 +88,66 @@ def decode_image(encoded: bytes, max_pixels: int) -> Pixels:
     return image
 
 
-def decode_images(encoded: Sequence[bytes], max_pixels: int) -> Iterator[list[Pixels | UnusableImageError]]:
-    """The canonical pixels of many images in their order, or why one has none, part by part.
+def decode_images(encoded: Iterable[Encoded], max_pixels: int) -> Iterator[list[Pixels | UnusableImageError]]:
+    """The canonical pixels of many images in their order, or why one has none, part by part (see :func:`in_parts`)."""
+    return map(decode_part, in_parts(encoded, max_pixels))
 
-    A part holds at most 64 images and (unless a single one is larger) 8 million pixels: a caller that is done with a
-    part before it takes the next one needs memory for that much. Safe to call from several threads.
+
+def in_parts(encoded: Iterable[Encoded], max_pixels: int) -> Iterator[list[Encoded]]:
+    """The images in their order, each checked by its header, in parts that :func:`decode_part` takes.
+
+    A part holds at most 128 images, 4 MB and (decoded) 8 million pixels, unless a single image has more: a caller that
+    is done with a part before it takes the next one needs memory for that much. What is known to be unusable passes.
     """
-    part: list[bytes | UnusableImageError] = []
-    pixels = 0
+    part: list[Encoded] = []
+    size = pixels = 0
     for image in encoded:
-        checked: bytes | UnusableImageError = image
-        try:
-            height, width = image_size(image, max_pixels)
-        except UnusableImageError as refusal:
-            checked, height, width = refusal, 0, 0
-        if part and (len(part) == _GRAPH_WIDTH or pixels + height * width > _GRAPH_PIXELS):
-            yield _decode_part(part)
-            part, pixels = [], 0
+        checked, height, width = image, 0, 0
+        if isinstance(image, bytes):
+            try:
+                height, width = image_size(image, max_pixels)
+            except UnusableImageError as refusal:
+                checked = refusal
+        more = len(checked) if isinstance(checked, bytes) else 0
+        full = len(part) == _GRAPH_WIDTH or pixels + height * width > _GRAPH_PIXELS or size + more > _PART_BYTES
+        if part and full:
+            yield part
+            part, size, pixels = [], 0, 0
         part.append(checked)
+        size += more
         pixels += height * width
     if part:
-        yield _decode_part(part)
+        yield part
+
+
+def decode_part(part: Sequence[Encoded]) -> list[Pixels | UnusableImageError]:
+    """The canonical pixels of each image, or why it has none. Safe to call from several threads."""
+    import tensorflow as tf
+
+    encoded = [image if isinstance(image, bytes) else _FILLER for image in part]
+    if len(part) > 1:
+        try:
+            decoded = _decoder()(tf.constant(encoded + [_FILLER] * (_GRAPH_WIDTH - len(part))))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            pass  # One of them is broken, the graph doesn't tell which: each on its own.
+        else:
+            return [
+                np.asarray(memoryview(pixels)) if isinstance(image, bytes) else image
+                for image, pixels in zip(part, decoded, strict=False)
+            ]
+    return [_decode_one(image) if isinstance(image, bytes) else image for image in part]
 
 
 def content_hash(pixels: Pixels) -> str:
-    """SHA-256 (hex) of the shape and the canonical pixels: the same picture in two encodings has the same hash."""
+    """:func:`content_digest` in hexadecimal digits."""
+    return content_digest(pixels).hex()
+
+
+def content_digest(pixels: Pixels) -> bytes:
+    """SHA-256 of the shape and the canonical pixels: the same picture in two encodings has the same."""
     digest = hashlib.sha256(struct.pack(">II", *pixels.shape[:2]))
     digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def image_statistics(pixels: Pixels) -> ImageStatistics:
@@ -146,7 +184,7 @@ def _damage(encoded: bytes) -> str:
 
 @lru_cache(maxsize=1)
 def _decoder() -> Any:
-    """One graph that decodes 64 images in TensorFlow's own threads: five times as fast as a call for each image."""
+    """One graph that decodes 128 images in TensorFlow's own threads: five times as fast as a call for each image."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec([_GRAPH_WIDTH], tf.string)], autograph=False)  # type: ignore[untyped-decorator]
@@ -155,23 +193,6 @@ def _decoder() -> Any:
 
     atexit.register(_decoder.cache_clear)  # TensorFlow's graphs can't be freed once the interpreter is half gone
     return decode.get_concrete_function()
-
-
-def _decode_part(part: Sequence[bytes | UnusableImageError]) -> list[Pixels | UnusableImageError]:
-    import tensorflow as tf
-
-    encoded = [image if isinstance(image, bytes) else _FILLER for image in part]
-    if len(part) > 1:
-        try:
-            decoded = _decoder()(tf.constant(encoded + [_FILLER] * (_GRAPH_WIDTH - len(part))))
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            pass  # One of them is broken, the graph doesn't tell which: each on its own.
-        else:
-            return [
-                np.asarray(memoryview(pixels)) if isinstance(image, bytes) else image
-                for image, pixels in zip(part, decoded, strict=False)
-            ]
-    return [_decode_one(image) if isinstance(image, bytes) else image for image in part]
 
 
 def _decode_one(encoded: bytes) -> Pixels | UnusableImageError:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ml.kinds.image_classification.images import UnusableImageError, content_hash, decode_images
+from ml.kinds.image_classification.images import (
+    Encoded,
+    UnusableImageError,
+    content_digest,
+    decode_part,
+    in_parts,
+)
 from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+from ml.parallel import map_ahead
 
 
 class Inspected(NamedTuple):
@@ -18,16 +25,20 @@ class Inspected(NamedTuple):
     statistics: bytes
 
 
-def inspect(encoded: Sequence[bytes], max_pixels: int) -> Iterator[Inspected | str]:
-    """For each sample in order, what it shows, or why it can't be used. Safe to call from several threads."""
-    for part in decode_images(encoded, max_pixels):
-        images = [image for image in part if not isinstance(image, UnusableImageError)]
-        rows = iter(statistics_rows(images))
-        for image in part:
-            if isinstance(image, UnusableImageError):
-                yield str(image)
-            else:
-                yield Inspected(bytes.fromhex(content_hash(image)), next(rows).tobytes())
+def inspect(encoded: Iterable[Encoded], max_pixels: int) -> Iterator[list[Inspected | str]]:
+    """For each image in order, what it shows, or why it can't be used; part by part.
+
+    One thread decodes ahead, in TensorFlow, while the caller's does the rest in Python: more would only wait for
+    each other. ``encoded`` is taken from at most three parts ahead (see ``images.in_parts``).
+    """
+    for images in map_ahead(decode_part, in_parts(encoded, max_pixels), threads=1, ahead=2):
+        rows = iter(statistics_rows([image for image in images if not isinstance(image, UnusableImageError)]))
+        yield [
+            str(image)
+            if isinstance(image, UnusableImageError)
+            else Inspected(content_digest(image), next(rows).tobytes())
+            for image in images
+        ]
 
 
 def statistics_columns(rows: Sequence[bytes]) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:

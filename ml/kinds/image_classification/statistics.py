@@ -53,9 +53,9 @@ def _rows_of_one_shape(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]
     strip = max(1, _STRIP // (count * width * channels))
     for top in range(0, height, strip):
         part = images[:, top : top + strip]
-        flat = part.reshape(count, -1).astype(np.int64)
-        total += flat.sum(axis=1)
-        squares += np.einsum("ij,ij->i", flat, flat)
+        flat = part.reshape(count, -1)
+        total += flat.sum(axis=1, dtype=np.int64)
+        squares += np.square(flat, dtype=np.uint16).sum(axis=1, dtype=np.int64)  # 255² fits
         red, green, blue = part[..., 0], part[..., 1], part[..., 2]
         largest = np.maximum(np.maximum(red, green), blue)
         spread += (largest - np.minimum(np.minimum(red, green), blue)).sum(axis=(1, 2), dtype=np.int64)
