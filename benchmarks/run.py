@@ -7,6 +7,7 @@ benchmark that ran kept its bounds, else 1.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -124,9 +125,15 @@ def write_results(file: Path, found: dict[str, list[Result]], measured_on: dict[
         kept[name] = {
             "date": when,
             "machine": measured_on,
+            "source": source(name),
             "results": [{**asdict(result), "met": result.met} for result in results],
         }
     file.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+
+
+def source(module: str) -> str:
+    """What tells whether results are of the benchmark as it is now: the SHA-256 of its module."""
+    return hashlib.sha256(Path(__file__).with_name(f"{module}.py").read_bytes()).hexdigest()
 
 
 def say(line: str) -> None:

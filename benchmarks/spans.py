@@ -6,6 +6,7 @@ uncompressed TFRecord file. It checks nothing, splits nothing, and drops no dupl
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -75,10 +76,12 @@ def _measure(name: str, count: int, rounds: int, *, slow: bool, bound: str) -> R
         _write_one_by_one(files[:100], Path(folder) / "peer.tfrecord")  # both start warm
         _prepare(storage, settings, batch)
         for _ in range(rounds):
+            os.sync()  # neither waits for what the other left to be written
             seconds = time.perf_counter()
             _write_one_by_one(files, Path(folder) / "peer.tfrecord", REQUEST_SECONDS if slow else 0)
             peer.append(count / (time.perf_counter() - seconds))
             _forget_span(storage)
+            os.sync()
             seconds = time.perf_counter()
             _prepare(SlowStorage(storage) if slow else storage, settings, batch)
             ours.append(count / (time.perf_counter() - seconds))

@@ -24,6 +24,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 #: What pytest exits with when it selected no test.
 NO_TESTS = 5
+_CLOSING = re.compile(r"^(\d+ [a-z]+|no tests ran).* in \d[\d.]*s\b")
+#: Bytes of output in which the closing line is looked for.
+_TAIL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,11 @@ class Running:
             written = self.output.read()
             sys.stdout.buffer.write(written)
             sys.stdout.buffer.flush()
-            last = (last + written)[-4096:]
+            last = (last + written)[-_TAIL:]
             if ended:
                 break
             time.sleep(0.1)
-        lines = last.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip("= ") if lines else ""
+        return closing_line(last.decode("utf-8", "replace"))
 
 
 def paths_of(suite: Suite, named: Sequence[str]) -> list[str]:
@@ -96,6 +98,13 @@ def command(home: Path, suite: Suite, paths: Sequence[str], options: Sequence[st
     python = home / "envs" / suite.environment / "bin" / "python"
     cache = f"cache_dir=.pytest_cache/{suite.name.replace(' ', '-')}"
     return [str(python), "-m", "pytest", "-o", cache, *options, *paths]
+
+
+def closing_line(output: str) -> str:
+    """pytest's closing line in ``output``, also where a library had a last word after it; else the last line."""
+    lines = [line.strip("= ") for line in output.splitlines() if line.strip("= ")]
+    closings = [line for line in lines if _CLOSING.search(line)]
+    return (closings or lines or [""])[-1]
 
 
 def counts(closing: str) -> Counter[str]:

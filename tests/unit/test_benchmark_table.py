@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.result import Result
-from benchmarks.run import table, write_results
+from benchmarks.run import BENCHMARKS, RESULTS, source, table, write_results
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,9 @@ def test_results_of_benchmarks_that_did_not_run_stay_in_the_file(tmp_path: Path)
     written = json.loads(file.read_text())
     assert written["spans"]["machine"] == {"cores": 2}
     assert written["dags"]["results"][0]["met"] is True
+
+
+@pytest.mark.parametrize("module", [benchmark.module for benchmark in BENCHMARKS])
+def test_the_committed_results_are_of_the_benchmarks_as_they_are(module: str) -> None:
+    written = json.loads(RESULTS.read_text())
+    assert written[module]["source"] == source(module), f'run: make bench ARGS="{module}"'

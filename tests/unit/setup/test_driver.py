@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import test as driver
-from scripts.test import STAGES, Suite, counts, paths_of, split, total
+from scripts.test import STAGES, Suite, closing_line, counts, paths_of, split, total
 
 PROJECT = Path(__file__).resolve().parents[3]
 SUITES = [suite for stage in STAGES for suite in stage]
@@ -42,6 +42,19 @@ def test_paths_are_told_from_options() -> None:
         ["tests/unit"],
         ["-k", "locks and not stale", "-x"],
     )
+
+
+@pytest.mark.parametrize(
+    "closing", ["752 passed in 426.98s (0:07:06)", "1 failed, 3 passed in 2.10s", "no tests ran in 0.01s"]
+)
+def test_the_closing_line_is_found_also_before_a_librarys_last_words(closing: str) -> None:
+    shown = f"tests/a.py ..\n==== {closing} ====\n=====\nObject was never used\n  body = 3 passed to it\n"
+    assert closing_line(shown) == closing
+
+
+def test_without_a_closing_line_the_last_words_are_told() -> None:
+    assert closing_line("tests/a.py ..\nKilled\n") == "Killed"
+    assert closing_line("") == ""
 
 
 def test_closing_lines_are_added_up() -> None:
