@@ -6,9 +6,7 @@ says which version it is of. A repeat finds both and does nothing.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from ml import layout, releases
 from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
@@ -21,6 +19,7 @@ from ml.prediction.served import ServedModel
 from ml.records import Batch, BatchState, Refusal
 from ml.settings import Settings
 from ml.storage import Storage
+from ml.temporary import temporary_folder
 
 #: Samples in one call of the model, and calls under way: while one computes, the next one's lines are written.
 _LOT = 256
@@ -81,8 +80,8 @@ def _predict(
         lambda lot: _answer(model, lot), _lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1
     )
     predicted = failed = 0
-    with tempfile.TemporaryDirectory(prefix="respan-predict-") as folder:
-        local, refused = Path(folder) / "predictions", Path(folder) / "refused"
+    with temporary_folder() as folder:
+        local, refused = folder / "predictions", folder / "refused"
         with local.open("wb") as stream, refused.open("wb") as refusals:
             for encoded, failures, count in answered:
                 stream.write(encoded)

@@ -7,7 +7,6 @@ a crashed run has left behind is either found again (its number, its splits) or 
 from __future__ import annotations
 
 import gzip
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
@@ -34,6 +33,7 @@ from ml.spans.documents import read_span
 from ml.spans.shards import frame, write_shards
 from ml.spans.workspace import Candidate, Example, Workspace
 from ml.storage import Storage
+from ml.temporary import temporary_folder
 
 _ROWS = 1000
 
@@ -54,7 +54,7 @@ def prepare(
         return published
     if batch.state is not BatchState.OPEN:
         raise ConflictError(f"batch {batch.id} is {batch.state.value}, no span can be made of it: freeze another batch")
-    with Workspace() as workspace:
+    with temporary_folder() as folder, Workspace() as workspace:
         _collect(storage, settings, batch, workspace, advance)
         counts = workspace.count()
         write_refusals(storage, batch.id, "span", workspace.refusals())
@@ -66,16 +66,14 @@ def prepare(
             )
         check_refused_share(settings, counts.refused_here, batch.samples, reason=workspace.most_frequent_reason())
         number = claim_number(storage, "spans", by=batch.id)
-        with tempfile.TemporaryDirectory(prefix="respan-span-") as folder:
-            _place(storage, settings, workspace, Path(folder) / "splits")
-            span = _span(storage, batch, number, workspace)
-            local = Path(folder) / "span"
-            _write(local, span, workspace, settings)
-            try:
-                storage.publish(local, layout.span(number), marker=layout.SPAN)
-            except ConflictError:
-                # The same run, started twice, was faster: the same bytes stand there.
-                return read_span(storage, number)
+        _place(storage, settings, workspace, folder / "splits")
+        span = _span(storage, batch, number, workspace)
+        _write(folder / "span", span, workspace, settings)
+        try:
+            storage.publish(folder / "span", layout.span(number), marker=layout.SPAN)
+        except ConflictError:
+            # The same run, started twice, was faster: the same bytes stand there.
+            return read_span(storage, number)
     return span
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import struct
 import subprocess
 import zlib
@@ -15,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ml.graph import graph_source
-from ml.settings import load_settings_file
 from scripts.airflow_local import PROJECT, LocalAirflow
+from tests.dags.pipeline_folders import write_pipeline
 
 PIPELINE = "stripes"
 #: The same, but a person approves each release.
@@ -78,7 +76,7 @@ class Deployment:
         self.approved_storage = self.home / "storage" / APPROVED_PIPELINE
         pipelines = folder / "pipelines"
         for name, settings in ((PIPELINE, SETTINGS), (APPROVED_PIPELINE, APPROVED_SETTINGS)):
-            _write_pipeline(pipelines / name, settings)
+            write_pipeline(pipelines, name, settings)
         self.airflow = LocalAirflow(
             self.home,
             pipelines=str(pipelines),
@@ -127,18 +125,6 @@ class Deployment:
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
-
-
-def _write_pipeline(folder: Path, settings: str) -> None:
-    shutil.copytree(
-        PROJECT / "ml" / "pipelines" / "image_classification",
-        folder,
-        ignore=shutil.ignore_patterns("*_test.py", "__pycache__"),
-    )
-    (folder / "settings.yaml").write_text(settings)
-    graph = json.loads((folder / "graph.json").read_text())
-    source = graph_source(load_settings_file(folder / "settings.yaml"))
-    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": folder.name, "source": source}))
 
 
 def _stripes(label: str, shuffled: random.Random, *, tilted: bool) -> list[list[int]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from ml.home import PROJECT
-
-_PR_SET_PDEATHSIG = 1
+from ml.warm.lineage import die_with_parent
 
 
 class ColdCommand:
@@ -26,14 +25,6 @@ class ColdCommand:
     def __init__(
         self, argv: Sequence[str], *, python: Path, environment: Mapping[str, str], stdout: int, stderr: int
     ) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        parent = os.getpid()
-
-        def die_with_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # it died before the line above
-                os._exit(1)
-
         self._process = subprocess.Popen(
             [str(python), "-m", "ml", *argv],
             env=dict(environment),
@@ -42,7 +33,7 @@ class ColdCommand:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=partial(die_with_parent, os.getpid()),
         )
 
     def wait(self) -> int:

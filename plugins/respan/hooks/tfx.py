@@ -9,7 +9,7 @@ from pathlib import Path
 from airflow.sdk import BaseHook
 
 from ml.errors import MissingEnvironmentError
-from ml.home import PROJECT, home, storage_root
+from ml.home import home, storage_root
 from ml.warm import client
 from ml.warm.environment import command_environment
 from respan.hooks.cold_command import ColdCommand
@@ -38,8 +38,6 @@ class TfxHook(BaseHook):
         model's side runs a user's code. Home and storage are spelled out, so that it can't fall back to other ones."""
         return {
             **command_environment(os.environ),
-            "PYTHONPATH": str(PROJECT),
-            "PYTHONUNBUFFERED": "1",
             "RESPAN_HOME": str(home()),
             "RESPAN_STORAGE": storage_root(),
         }
