@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ml.settings import EvaluationSettings
+from ml.settings_sections import EvaluationSettings
 
 #: How many classes there have to be, at least, where no release tells which there are.
 FEWEST_CLASSES = 2

@@ -12,9 +12,12 @@ RUNS = "runs"
 ARTIFACTS = "runs/artifacts"
 MODELS = "models"
 RELEASES = "releases"
+MODULES = "modules"
+REVISIONS = "revisions"
 
 OPEN_BATCH = "batches/open.json"
 SERVING = "releases/serving.json"
+SHIPPED = "modules/shipped.json"
 
 # Names within a batch's folder
 MANIFEST = "manifest.jsonl"
@@ -24,6 +27,13 @@ PREDICTIONS = "predictions.jsonl"
 PREDICTIONS_RECORD = "predictions.json"
 REPORT_JSON = "evaluation.json"
 REPORT_HTML = "evaluation.html"
+
+# Names within a revision's folders
+MODULES_RECORD = "modules.json"
+CLAIM = "claim.json"
+JUNIT = "junit.xml"
+COMPILED_GRAPH = "graph.json"
+COMPILED_SPEC = "vertex.json"
 
 # Names within a span's folder
 SPAN = "span.json"
@@ -83,3 +93,22 @@ def release(version: int) -> str:
 def release_reference(version: int) -> str:
     """Label counts of the model's predictions on its window's eval split, what prediction drift is measured against."""
     return f"{RELEASES}/{version}-reference.json"
+
+
+def modules(revision: str, name: str = "") -> str:
+    """A file of the pipeline's folder at a revision."""
+    return f"{MODULES}/{revision}/{name}".rstrip("/")
+
+
+def revision(revision: str, name: str = "") -> str:
+    """What CI/CD keeps about a revision: who processes it, its test results, what it compiles to."""
+    return f"{REVISIONS}/{revision}/{name}".rstrip("/")
+
+
+def branch(branch_id: str) -> str:
+    """The newest processed revision of a branch; ``branch_id`` is ``ml.names.safe_id`` of its name."""
+    return f"{REVISIONS}/branches/{branch_id}.json"
+
+
+def passed(step: str, key: str) -> str:
+    return f"{REVISIONS}/passed/{step}/{key}.json"

@@ -157,6 +157,7 @@ class TrainingCause(str, Enum):
     DEGRADATION = "degradation"
     DRIFT = "drift"
     NEW_DATA = "new_data"
+    CODE_CHANGE = "code_change"
     SCHEDULE = "schedule"
     MANUAL = "manual"
 
@@ -171,6 +172,7 @@ _CAUSE_MEANINGS = {
     TrainingCause.DEGRADATION: "the released version is not good enough on new data",
     TrainingCause.DRIFT: "new data differs from the training data",
     TrainingCause.NEW_DATA: "there is new data",
+    TrainingCause.CODE_CHANGE: "its code changed",
     TrainingCause.SCHEDULE: "on schedule",
     TrainingCause.MANUAL: "started by hand",
 }
@@ -181,7 +183,8 @@ class ReleaseRecord(Record):
 
     ``cause`` and ``reason`` tell why it was trained and released: what started the training run, and that in words.
     ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``reference`` names the object with
-    the statistics that drift is measured against.
+    the statistics that drift is measured against. ``revision`` is that of the modules that it was trained with, None
+    for the installed ones; ``image`` the container image of the code base at that revision, None where none was built.
     """
 
     version: int

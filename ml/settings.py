@@ -15,120 +15,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
-
-
-class Section(BaseModel):
-    """Base of the sections: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataSettings(Section):
-    """What is accepted as a sample, and how samples become spans."""
-
-    max_sample_bytes: int = Field(10_000_000, ge=1, description="Larger samples go to quarantine.")
-    max_sample_pixels: int = Field(50_000_000, ge=1, description="Images of more pixels go to quarantine.")
-    max_refused_share: float = Field(
-        0.2, ge=0, le=1, description="A batch with a larger share of refused samples fails its task."
-    )
-    eval_share: float = Field(0.2, gt=0, lt=1, description="Share of each class that goes to the eval split.")
-    shard_samples: int = Field(2_000, ge=1, description="Most examples in one TFRecord file.")
-    window_spans: int = Field(2, ge=1, description="How many of the newest spans a training run reads.")
-
-
-class EvaluationSettings(Section):
-    """When the released model is evaluated on collected samples, and what is good enough."""
-
-    schedule: str | None = Field(
-        "@continuous",
-        description="Airflow schedule of the evaluation DAG: @continuous (one run always waits for samples), a cron "
-        "expression, or null for runs by hand only.",
-    )
-    min_samples: int = Field(200, ge=1, description="The sensor waits for this many samples in the inbox.")
-    min_samples_per_class: int = Field(
-        0,
-        ge=0,
-        description="It waits for this many of each class, too: each that the serving release knows; before the first "
-        "release, each in the inbox, and at least two. 0: not checked.",
-    )
-    min_evaluated: int = Field(
-        100, ge=1, description="Fewer predictions than this give INSUFFICIENT_DATA, not a verdict on the model."
-    )
-    max_samples: int | None = Field(
-        None,
-        ge=1,
-        description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
-    )
-    poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
-    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
-    max_label_drift: float | None = Field(
-        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the label shares; null: not checked."
-    )
-    max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
-    max_image_drift: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="DRIFTED above this Jensen-Shannon divergence of an image statistic; null: reported only.",
-    )
-    human_level: dict[str, float] | float = Field(
-        1.0, description="Accuracy of people, overall or for each label: what the priority table measures the gap to."
-    )
-
-    @field_validator("max_samples")
-    @classmethod
-    def _allows_a_verdict(cls, limit: int | None, info: ValidationInfo) -> int | None:
-        """A batch too small for a verdict is returned to the inbox, where the same would begin again, for ever."""
-        fewest = {key: info.data[key] for key in ("min_samples", "min_evaluated") if key in info.data}
-        if limit is not None and fewest and limit < max(fewest.values()):
-            told = " or ".join(f"evaluation.{key} = {value}" for key, value in fewest.items())
-            raise ValueError(f"must not be below {told}, else no batch would ever be large enough")
-        return limit
-
-
-class TrainingSettings(Section):
-    """How a training run goes."""
-
-    schedule: str | None = Field(
-        None, description="Airflow schedule of the training DAG over the newest window; null: on demand and retraining."
-    )
-    on_degradation: bool = Field(
-        True, description="Whether a DEGRADED batch starts a retraining; if not, the batch is archived."
-    )
-    on_drift: bool = Field(True, description="The same for a DRIFTED batch.")
-    on_new_data: bool = Field(
-        False, description="Whether every batch with a verdict starts a retraining, also one that passed."
-    )
-    epochs: int = Field(10, ge=1, description="Passes over the train split.")
-    batch_size: int = Field(64, ge=1, description="Examples in one training step.")
-    learning_rate: float = Field(
-        1e-3, gt=0, description="Adam's learning rate at the start; it falls to 0 along a cosine."
-    )
-    seed: int = Field(20, ge=0, description="Seed of initialisation, shuffling and augmentation.")
-    blessing_threshold: float = Field(
-        0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"
-    )
-    blessing_max_loss: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="… nor one that is worse than the latest blessed model by more than this, both "
-        "measured on the same window.",
-    )
-    approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
-
-
-class TunerSettings(Section):
-    """The optional search for hyperparameters before the Trainer (KerasTuner)."""
-
-    enabled: bool = Field(False, description="Adds the Tuner to the graph.")
-    max_trials: int = Field(6, ge=1, description="Trials of the random search.")
-    epochs: int = Field(3, ge=1, description="Epochs of each trial.")
+from ml.settings_sections import (
+    CiCdSettings,
+    DataSettings,
+    EvaluationSettings,
+    Section,
+    TrainingSettings,
+    TunerSettings,
+)
 
 
 class Settings(Section):
@@ -144,6 +42,7 @@ class Settings(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     training: TrainingSettings = TrainingSettings()
     tuner: TunerSettings = TunerSettings()
+    ci_cd: CiCdSettings = CiCdSettings()
     model: Any = Field(None, description="The pipeline's own settings.")
 
 

@@ -21,7 +21,8 @@ from ml.evaluation.verdict import Rules, accuracy, decide
 from ml.prediction.documents import Predictions, read_predictions
 from ml.records import now
 from ml.releases import read_release
-from ml.settings import EvaluationSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import EvaluationSettings
 from ml.storage import Storage
 
 

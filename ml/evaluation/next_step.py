@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ml.records import TrainingCause, Verdict
-from ml.settings import TrainingSettings
+from ml.settings_sections import TrainingSettings
 
 
 class Action(str, Enum):

@@ -14,7 +14,7 @@ import tensorflow_transform as tft
 
 from ml.errors import DataError
 from ml.kinds.image_classification.augmentation import AugmentationSettings, augment
-from ml.settings import TrainingSettings
+from ml.settings_sections import TrainingSettings
 
 #: Decoded images are kept in memory up to this many bytes; above, they are decoded anew in each epoch.
 CACHE_BYTES = 1 << 30

@@ -14,7 +14,7 @@ from ml.kinds.image_classification.backbones import image_features
 from ml.kinds.image_classification.exporting import export_classifier
 from ml.kinds.image_classification.searching import RandomSearch
 from ml.kinds.image_classification.training import EpochLog, fit, window_of
-from ml.settings import TrainingSettings, TunerSettings
+from ml.settings_sections import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings
 

@@ -14,7 +14,8 @@ from ml.evaluation.evaluate import evaluate
 from ml.evaluation.records import EvaluationReport
 from ml.prediction.documents import Predictions, write_predictions
 from ml.records import Verdict
-from ml.settings import EvaluationSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import EvaluationSettings
 from tests.ml.evaluation.evaluation_batches import BATCH, Sample, right, world, wrong
 
 JSON = layout.batch(BATCH, layout.REPORT_JSON)

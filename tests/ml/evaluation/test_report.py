@@ -11,7 +11,8 @@ import pytest
 from ml import layout
 from ml.evaluation.evaluate import evaluate
 from ml.evaluation.report.labels import shown
-from ml.settings import EvaluationSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import EvaluationSettings
 from tests.ml.evaluation.evaluation_batches import BATCH, Sample, World, right, world, wrong
 
 SETTINGS = Settings(name="p", kind="image_classification", evaluation=EvaluationSettings(min_evaluated=10))

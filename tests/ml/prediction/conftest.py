@@ -14,7 +14,8 @@ from ml import layout, releases
 from ml.freezing import freeze
 from ml.kinds.image_classification.decoding import decode_images
 from ml.records import ReleaseRecord, now
-from ml.settings import DataSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import DataSettings
 from ml.storage import Storage, open_storage
 
 CLASSES = ["bright", "dark"]

@@ -13,7 +13,7 @@ from ml.cli import cli
 from ml.errors import ConflictError, DataError, NotFoundError
 from ml.prediction.batch import predict
 from ml.prediction.documents import Predictions, read_predictions
-from ml.settings import DataSettings
+from ml.settings_sections import DataSettings
 from ml.settling import settle
 
 Draw = Callable[..., bytes]

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ml import layout
 from ml.freezing import freeze
-from ml.settings import DataSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import DataSettings
 from ml.storage import Storage, open_storage
 
 

@@ -20,7 +20,8 @@ from ml.errors import ConflictError, DataError, NotFoundError
 from ml.freezing import freeze
 from ml.kinds.image_classification.images import content_hash, decode_image
 from ml.records import SampleFate
-from ml.settings import DataSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import DataSettings
 from ml.settling import settle
 from ml.spans.documents import list_spans, read_samples, read_span
 from ml.spans.preparation import prepare

@@ -14,7 +14,7 @@ from ml.home import pipeline_storage
 from ml.kinds.image_classification.training import Window, fit
 from ml.pipelines.image_classification.settings import ModelSettings
 from ml.runs import read_run
-from ml.settings import TrainingSettings
+from ml.settings_sections import TrainingSettings
 from ml.tfx.metadata import run_outputs
 from tests.ml.tfx.digits_pipeline import PIPELINE, digits, example, prepare, write_span
 

@@ -12,7 +12,8 @@ from ml.data_sufficiency import Requirement, Stock, requirement, shortage
 from ml.errors import NotFoundError
 from ml.freezing import freeze
 from ml.inbox import count, take_stock
-from ml.settings import EvaluationSettings, Settings
+from ml.settings import Settings
+from ml.settings_sections import EvaluationSettings
 from ml.storage import ObjectInfo
 from ml.storage.local import LocalStorage
 

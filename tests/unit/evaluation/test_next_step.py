@@ -8,7 +8,7 @@ import pytest
 
 from ml.evaluation.next_step import Action, NextStep, next_step
 from ml.records import TrainingCause, Verdict
-from ml.settings import TrainingSettings
+from ml.settings_sections import TrainingSettings
 
 ARCHIVE, RETURN = NextStep(Action.ARCHIVE), NextStep(Action.RETURN)
 FIRST, DEGRADATION, DRIFT, NEW_DATA = (

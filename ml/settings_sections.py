@@ -1,0 +1,247 @@
+"""The sections of a settings file: their keys, defaults and limits. :mod:`ml.settings` reads and checks the file."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Literal
+
+from pathspec import GitIgnoreSpec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from typing_extensions import Self
+
+from ml.ci_cd.names import check_branch
+
+
+class Section(BaseModel):
+    """Base of the sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataSettings(Section):
+    """What is accepted as a sample, and how samples become spans."""
+
+    max_sample_bytes: int = Field(10_000_000, ge=1, description="Larger samples go to quarantine.")
+    max_sample_pixels: int = Field(50_000_000, ge=1, description="Images of more pixels go to quarantine.")
+    max_refused_share: float = Field(
+        0.2, ge=0, le=1, description="A batch with a larger share of refused samples fails its task."
+    )
+    eval_share: float = Field(0.2, gt=0, lt=1, description="Share of each class that goes to the eval split.")
+    shard_samples: int = Field(2_000, ge=1, description="Most examples in one TFRecord file.")
+    window_spans: int = Field(2, ge=1, description="How many of the newest spans a training run reads.")
+
+
+class EvaluationSettings(Section):
+    """When the released model is evaluated on collected samples, and what is good enough."""
+
+    schedule: str | None = Field(
+        "@continuous",
+        description="Airflow schedule of the evaluation DAG: @continuous (one run always waits for samples), a cron "
+        "expression, or null for runs by hand only.",
+    )
+    min_samples: int = Field(200, ge=1, description="The sensor waits for this many samples in the inbox.")
+    min_samples_per_class: int = Field(
+        0,
+        ge=0,
+        description="It waits for this many of each class, too: each that the serving release knows; before the first "
+        "release, each in the inbox, and at least two. 0: not checked.",
+    )
+    min_evaluated: int = Field(
+        100, ge=1, description="Fewer predictions than this give INSUFFICIENT_DATA, not a verdict on the model."
+    )
+    max_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
+    )
+    poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
+    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
+    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
+    max_label_drift: float | None = Field(
+        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the label shares; null: not checked."
+    )
+    max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
+    max_image_drift: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="DRIFTED above this Jensen-Shannon divergence of an image statistic; null: reported only.",
+    )
+    human_level: dict[str, float] | float = Field(
+        1.0, description="Accuracy of people, overall or for each label: what the priority table measures the gap to."
+    )
+
+    @field_validator("max_samples")
+    @classmethod
+    def _allows_a_verdict(cls, limit: int | None, info: ValidationInfo) -> int | None:
+        """A batch too small for a verdict is returned to the inbox, where the same would begin again, for ever."""
+        fewest = {key: info.data[key] for key in ("min_samples", "min_evaluated") if key in info.data}
+        if limit is not None and fewest and limit < max(fewest.values()):
+            told = " or ".join(f"evaluation.{key} = {value}" for key, value in fewest.items())
+            raise ValueError(f"must not be below {told}, else no batch would ever be large enough")
+        return limit
+
+
+class TrainingSettings(Section):
+    """How a training run goes."""
+
+    schedule: str | None = Field(
+        None, description="Airflow schedule of the training DAG over the newest window; null: on demand and retraining."
+    )
+    on_degradation: bool = Field(
+        True, description="Whether a DEGRADED batch starts a retraining; if not, the batch is archived."
+    )
+    on_drift: bool = Field(True, description="The same for a DRIFTED batch.")
+    on_new_data: bool = Field(
+        False, description="Whether every batch with a verdict starts a retraining, also one that passed."
+    )
+    epochs: int = Field(10, ge=1, description="Passes over the train split.")
+    batch_size: int = Field(64, ge=1, description="Examples in one training step.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Adam's learning rate at the start; it falls to 0 along a cosine."
+    )
+    seed: int = Field(20, ge=0, description="Seed of initialisation, shuffling and augmentation.")
+    blessing_threshold: float = Field(
+        0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"
+    )
+    blessing_max_loss: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="… nor one that is worse than the latest blessed model by more than this, both "
+        "measured on the same window.",
+    )
+    approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
+
+
+class TunerSettings(Section):
+    """The optional search for hyperparameters before the Trainer (KerasTuner)."""
+
+    enabled: bool = Field(False, description="Adds the Tuner to the graph.")
+    max_trials: int = Field(6, ge=1, description="Trials of the random search.")
+    epochs: int = Field(3, ge=1, description="Epochs of each trial.")
+
+
+def _checked_pattern(pattern: str) -> str:
+    try:
+        GitIgnoreSpec.from_lines([pattern])
+    except ValueError as error:
+        raise ValueError(f"is no pattern as in .gitignore: {error}") from None
+    return pattern
+
+
+def _checked_gate(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"is no command: {str(error).lower()}") from None
+    if not words:
+        raise ValueError("must name a Python module and its arguments, such as `ruff check`")
+    return command
+
+
+def _checked_folder(path: str) -> str:
+    parts = path.split("/")
+    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must be a path inside the repository, such as ml/pipelines")
+    return path
+
+
+Pattern = Annotated[str, AfterValidator(_checked_pattern)]
+Gate = Annotated[str, AfterValidator(_checked_gate)]
+RepositoryPath = Annotated[str, AfterValidator(_checked_folder)]
+
+_USER_INFO = re.compile(r"^[a-z+]+://[^/@]*:[^/@]*@", re.IGNORECASE)
+
+
+class ImageSettings(Section):
+    """The container image that a change of the whole code base gets."""
+
+    builder: Literal["none", "docker", "podman", "buildah", "cloud_build"] = Field(
+        "none", description="What builds the image; none: no image is built."
+    )
+    repository: str | None = Field(
+        None, min_length=1, description="Name of the image without a tag, such as registry.example/team/respan."
+    )
+    push: bool = Field(True, description="Whether it is pushed; if not, it stays with the builder.")
+    connection: str | None = Field(
+        None,
+        min_length=1,
+        description="Airflow connection with the registry's login and password; null: none.",
+    )
+    dockerfile: RepositoryPath = Field("Dockerfile", description="Its Dockerfile, a path in the repository.")
+    timeout_seconds: float = Field(3_600, gt=0, description="Longest build and push together, in seconds.")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.builder != "none" and self.repository is None:
+            raise ValueError("builder needs ci_cd.image.repository, the name that the image gets")
+        return self
+
+
+class LimitSettings(Section):
+    """What code under test may use, in each step, together with all processes that it starts."""
+
+    seconds: float = Field(1_800, gt=0, description="Time of one step, in seconds.")
+    memory_mb: int = Field(8_192, ge=64, description="Memory of all its processes together, in MiB.")
+    disk_mb: int = Field(10_240, ge=1, description="What it may write, in MiB.")
+    processes: int = Field(512, ge=1, description="Processes at one time.")
+
+
+class CiCdSettings(Section):
+    """From a change of the code to a training run with it."""
+
+    remote: str | None = Field(
+        None,
+        min_length=1,
+        description="URL or path of the git repository with this pipeline, without credentials; null: no ci_cd DAG.",
+    )
+    connection: str | None = Field(
+        None, min_length=1, description="Airflow connection with the remote's credentials; null: none are needed."
+    )
+    branch: str = Field("main", min_length=1, description="The branch that is watched.")
+    poll_seconds: float = Field(60.0, gt=0, description="How often the remote is asked, in seconds.")
+    unreachable_seconds: float = Field(
+        600.0, ge=0, description="How long a run waits for a remote that can't be reached before it fails, in seconds."
+    )
+    pipelines_path: RepositoryPath = Field("ml/pipelines", description="The repository's folder with the pipelines.")
+    modules: list[Pattern] = Field(
+        ["*.py", "settings.yaml", "schema.pbtxt"],
+        description="A change of only these files in the pipeline's folder has the scope modules; patterns as in "
+        ".gitignore.",
+    )
+    ignored: list[Pattern] = Field(
+        ["*.md", "/docs/", "/.github/", "/LICENSE"],
+        description="A change of only these files of the repository starts nothing; patterns as in .gitignore.",
+    )
+    gates: list[Gate] = Field(
+        ["ruff check", "ruff format --check"],
+        description="Python modules of Airflow's environment with their arguments, each called with the changed Python "
+        "files; all must succeed.",
+    )
+    test_arguments: list[str] = Field(default_factory=list, description="Further arguments of pytest.")
+    local_run: dict[str, str | bool | int | float] = Field(
+        default_factory=dict,
+        description="Settings of the local run on sample data, in place of the file's values: dotted keys.",
+    )
+    limits: LimitSettings = LimitSettings()
+    image: ImageSettings = ImageSettings()
+    status: Literal["none", "github"] = Field("none", description="Where the state of each revision is reported.")
+    status_connection: str | None = Field(
+        None, min_length=1, description="Airflow connection for it; null: the provider's default one."
+    )
+
+    @field_validator("remote")
+    @classmethod
+    def _without_credentials(cls, remote: str | None) -> str | None:
+        if remote is not None and _USER_INFO.match(remote):
+            raise ValueError("must not hold a password: put it into an Airflow connection, named by ci_cd.connection")
+        if remote is not None and remote.startswith("-"):
+            raise ValueError("must be a URL or a path")
+        return remote
+
+    @field_validator("branch")
+    @classmethod
+    def _branch_name(cls, branch: str) -> str:
+        return check_branch(branch)
