@@ -59,6 +59,12 @@ class ComponentError(RespanError):
     retryable = True
 
 
+class CodeError(RespanError):
+    """The code under test is at fault: it doesn't import, a test fails, its model is not blessed."""
+
+    exit_code = 10
+
+
 ERRORS_BY_EXIT_CODE: dict[int, type[RespanError]] = {
     kind.exit_code: kind
     for kind in (
@@ -69,5 +75,6 @@ ERRORS_BY_EXIT_CODE: dict[int, type[RespanError]] = {
         StorageError,
         MissingEnvironmentError,
         ComponentError,
+        CodeError,
     )
 }
