@@ -6,12 +6,12 @@ Progress and messages go to standard error, results to standard output: for peop
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
 import click
 
+from ml.commands.lazy import LazyGroup
 from ml.errors import RespanError
 from ml.logs import quiet
 
@@ -30,26 +30,13 @@ COMMANDS = {
     "run-node": "ml.commands.pipeline:run_node",
     "train": "ml.commands.pipeline:train",
     "release": "ml.commands.release:release",
+    "ci-cd": "ml.commands.ci_cd:ci_cd",
     "audit": "ml.commands.audit:audit",
     "warm": "ml.commands.warm:warm",
 }
 
 
-class LazyGroup(click.Group):
-    """Finds its commands in :data:`COMMANDS` and imports only the one that is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, targets=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Respan, the model's side: data, training, evaluation and release of one model.
 
