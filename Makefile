@@ -33,6 +33,10 @@ setup:  ## make both environments ready, and no more
 demo: setup  ## watch a deployed model fail on new data and mend itself, in a real Airflow
 	@$(AIRFLOW) -m scripts.demo $(ARGS)
 
+.PHONY: demo-cicd
+demo-cicd: setup  ## watch pushes to a git repository being tested, trained and released
+	@PYTHONPATH=plugins $(AIRFLOW) -m scripts.demo_cicd $(ARGS)
+
 .PHONY: airflow
 airflow: setup  ## open Airflow's UI on the state in RESPAN_HOME
 	@$(AIRFLOW) -m scripts.airflow_ui $(ARGS)

@@ -76,9 +76,13 @@ class AirflowRuns:
         return found
 
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What the task returned (its XCom), decoded; None where there is none."""
+        """What the task returned, decoded; None where there is nothing."""
+        return self.xcom(dag_id, run_id, task_id, "return_value")
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """What the task left under ``key``, decoded; None where there is nothing."""
         try:
-            return self.api.get(f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/return_value")[
+            return self.api.get(f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}")[
                 "value"
             ]
         except ApiError as error:

@@ -12,25 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ml import releases, windows
-from ml.errors import DataError, RespanError
+from ml.errors import DataError
 from ml.home import home
 from ml.layout import inbox
 from ml.names import check_pipeline_name
-from ml.storage import Storage, open_storage
-from scripts.airflow_api import ApiError
-from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.demo_deployment import DemoDeployment, play
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
 from scripts.demo_timeline import DemoError, Timeline, Watcher
-from scripts.model_side import ModelSide, tfx_python
 
 _PATIENCE_SECONDS = 900.0
 
@@ -39,11 +33,10 @@ class Demo:
     """One run of the demo, stage by stage, in ``folder``."""
 
     def __init__(self, folder: Path, pipeline: str, timeline: Timeline) -> None:
-        self.folder, self.pipeline, self.timeline = folder, check_pipeline_name(pipeline), timeline
-        python = tfx_python(home())
-        self.airflow = LocalAirflow(folder, environment={"RESPAN_TFX_PYTHON": str(python)})
-        self.model_side = ModelSide(python, self.airflow.environment)
-        self.storage: Storage = open_storage(f"file://{folder / 'storage'}").child(pipeline)
+        self.pipeline, self.timeline = check_pipeline_name(pipeline), timeline
+        self.deployment = DemoDeployment(folder, timeline)
+        self.folder, self.airflow, self.model_side = folder, self.deployment.airflow, self.deployment.model_side
+        self.storage = self.deployment.storage(pipeline)
         self.evaluation, self.retraining, self.training = (
             f"{pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
         )
@@ -94,23 +87,12 @@ class Demo:
         )
 
     def stop(self) -> None:
-        """Ends Airflow and the warm process."""
-        self.airflow.stop()
-        self.model_side.cool_down()
+        self.deployment.stop()
 
     def _begin(self) -> None:
         self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits with two cameras")
-        self.model_side.cool_down()  # of an earlier demo that was killed
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        drawing = self.model_side.start("scripts.demo_data", str(self.folder / "data"))
-        self.model_side.warm_up()
-        self.airflow.start()
-        _output, error = drawing.communicate()
-        if drawing.returncode:
-            raise DemoError(f"the pictures can't be drawn: {error.decode('utf-8', 'replace').strip()[-500:]}")
-        self.airflow.wait_for_dags(self.evaluation, self.retraining, self.training)
-        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.password})")
+        self.deployment.clear()
+        self.deployment.start(self.evaluation, self.retraining, self.training)
         self._ends("start")
 
     def _collect(self, name: str, source: str) -> None:
@@ -160,22 +142,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--pipeline", default=os.environ.get("PIPELINE") or "image_classification")
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
     timeline = Timeline()
     folder = home() / "demo"
     demo = Demo(folder, chosen.pipeline, timeline)
-    try:
-        try:
-            summary = demo.run()
-        finally:
-            timeline.headline("Stopping Airflow")
-            demo.stop()
-    except KeyboardInterrupt:
-        timeline.plain("interrupted; nothing is left running")
-        return 130
-    except (DemoError, LocalAirflowError, ApiError, RespanError) as error:
-        timeline.plain(f"\nThe demo failed. {error}")
-        return 1
+    summary = play(demo, timeline)
+    if isinstance(summary, int):
+        return summary
     file = folder / "summary.json"
     file.write_text(json.dumps(summary.document(), indent=1) + "\n", "utf-8")
     _tell(summary, demo, timeline, file)
@@ -200,10 +172,6 @@ def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
     for report in demo.reports:
         timeline.plain(f"  report    {report}")
     timeline.plain(f'\n  Airflow\'s UI on this state:   make airflow ARGS="--home {demo.folder}"\n')
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[3]
 
 COMMANDS = {
-    "airflow", "bench", "clean", "compile", "demo", "distclean", "docs", "help", "lint", "lock", "setup",
+    "airflow", "bench", "clean", "compile", "demo", "demo-cicd", "distclean", "docs", "help", "lint", "lock", "setup",
     "test", "test-fast",
 }  # fmt: skip
 

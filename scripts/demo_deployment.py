@@ -1,0 +1,97 @@
+"""What the demos have in common: a Respan of their own below ``$RESPAN_HOME``, and how they end."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TypeVar
+
+from ml.errors import RespanError
+from ml.home import home
+from ml.storage import Storage, open_storage
+from scripts.airflow_api import ApiError
+from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.demo_timeline import DemoError, Timeline
+from scripts.model_side import ModelSide, tfx_python
+
+T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
+
+
+class Demo(Protocol[Result]):
+    """``run`` plays the story and returns what came of it; ``stop`` ends all that it started."""
+
+    def run(self) -> Result: ...
+
+    def stop(self) -> None: ...
+
+
+class DemoDeployment:
+    """An Airflow, its storage and the model's side in ``folder``, which is begun anew each time.
+
+    :param pipelines: a further folder of pipelines.
+    """
+
+    def __init__(self, folder: Path, timeline: Timeline, pipelines: Path | None = None) -> None:
+        self.folder, self.timeline = folder, timeline
+        python = tfx_python(home())
+        self.airflow = LocalAirflow(
+            folder,
+            pipelines=str(pipelines) if pipelines else None,
+            environment={"RESPAN_TFX_PYTHON": str(python)},
+        )
+        self.model_side = ModelSide(python, self.airflow.environment)
+
+    def storage(self, pipeline: str) -> Storage:
+        return open_storage(f"file://{self.folder / 'storage'}").child(pipeline)
+
+    def clear(self) -> None:
+        """Removes what an earlier demo left, also one that was killed."""
+        self.model_side.cool_down()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def start(self, *dag_ids: str, meanwhile: Callable[[], None] | None = None) -> None:
+        """Draws the digits' pictures into ``folder/data``, and returns when Airflow runs and knows ``dag_ids``.
+
+        ``meanwhile`` is done once the pictures are there.
+        """
+        drawing = self.model_side.start("scripts.demo_data", str(self.folder / "data"))
+        self.model_side.warm_up()
+        self.airflow.start()
+        _output, error = drawing.communicate()
+        if drawing.returncode:
+            raise DemoError(f"the pictures can't be drawn: {error.decode('utf-8', 'replace').strip()[-500:]}")
+        if meanwhile:
+            meanwhile()
+        self.airflow.wait_for_dags(*dag_ids)
+        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.password})")
+
+    def stop(self) -> None:
+        """Ends Airflow and the warm process."""
+        self.airflow.stop()
+        self.model_side.cool_down()
+
+
+def play(demo: Demo[T], timeline: Timeline) -> T | int:
+    """Runs the demo and stops it, however it ends: its result, or an exit code (1: failed, 130: Ctrl-C)."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        try:
+            return demo.run()
+        finally:
+            timeline.headline("Stopping Airflow")
+            demo.stop()
+    except KeyboardInterrupt:
+        timeline.plain("interrupted; nothing is left running")
+        return 130
+    except (DemoError, LocalAirflowError, ApiError, RespanError) as error:
+        timeline.plain(f"\nThe demo failed. {error}")
+        return 1
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
