@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -58,8 +59,10 @@ def infer(pipeline: str, window: str | None, overwrite: bool) -> None:
 
 @click.command("compile")
 @click.argument("pipeline")
-@click.option("--check", is_flag=True, help="Write nothing; fail if graph.json is not what would be written.")
-def compile_(pipeline: str, check: bool) -> None:
+@click.option("--check", is_flag=True, help="Leave graph.json as it is; fail if it is not what would be written.")
+@click.option("--graph", type=click.Path(path_type=Path), help="Write the graph there, not to PIPELINE's graph.json.")
+@click.option("--spec", type=click.Path(path_type=Path), help="Write the Vertex AI pipeline there, too (JSON).")
+def compile_(pipeline: str, check: bool, graph: Path | None, spec: Path | None) -> None:
     """Write PIPELINE's graph.json, which Airflow draws the training DAG from."""
     from ml.graph import graph_file, read_graph
     from ml.settings import load_settings
@@ -67,15 +70,26 @@ def compile_(pipeline: str, check: bool) -> None:
     settings = load_settings(pipeline)
     from ml.tfx.compilation import compile_graph
 
-    graph = compile_graph(settings)
-    file = graph_file(pipeline)
+    compiled = compile_graph(settings)
+    if spec is not None:
+        from ml.tfx.vertex_spec import compile_spec
+
+        _write(spec, compile_spec(settings))
+    file = graph or graph_file(pipeline)
     if check:
-        if read_graph(pipeline) != graph:
-            raise SettingsError(f"{file} is stale; run: python -m ml compile {pipeline}")
-        note(f"{file} is up to date")
+        if read_graph(pipeline) != compiled:
+            raise SettingsError(f"{graph_file(pipeline)} is stale; run: python -m ml compile {pipeline}")
+        note(f"{graph_file(pipeline)} is up to date")
         return
-    file.write_bytes(graph.to_json())
-    note(f"wrote {file}: {len(graph.nodes)} nodes")
+    _write(file, compiled.to_json())
+    note(f"wrote {file}: {len(compiled.nodes)} nodes")
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"can't write {file}: {error.strerror}") from error
 
 
 @click.command("run-node")
