@@ -35,3 +35,4 @@ def _run(command: list[str]) -> int:
         ).returncode
     except subprocess.TimeoutExpired:
         return 1
+    return done.returncode
