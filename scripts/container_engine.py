@@ -30,9 +30,7 @@ def _builds(engine: str) -> bool:
 
 def _run(command: list[str]) -> int:
     try:
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60
-        ).returncode
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
     except subprocess.TimeoutExpired:
         return 1
     return done.returncode
