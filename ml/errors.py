@@ -59,6 +59,13 @@ class ComponentError(RespanError):
     retryable = True
 
 
+class RemoteError(RespanError):
+    """A remote service, such as a git remote, can't be reached or is in trouble."""
+
+    exit_code = 9
+    retryable = True
+
+
 class CodeError(RespanError):
     """The code under test is at fault: it doesn't import, a test fails, its model is not blessed."""
 
@@ -75,6 +82,7 @@ ERRORS_BY_EXIT_CODE: dict[int, type[RespanError]] = {
         StorageError,
         MissingEnvironmentError,
         ComponentError,
+        RemoteError,
         CodeError,
     )
 }

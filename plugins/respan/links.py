@@ -33,6 +33,13 @@ def run_path(dag_id: str, run_id: str) -> str:
     return _below_root(f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}")
 
 
+def run_url(dag_id: str, run_id: str) -> str | None:
+    """The same with Airflow's own address, for who is elsewhere; None where ``[api] base_url`` is not set."""
+    base = urlsplit(conf.get("api", "base_url", fallback=""))
+    host = base.netloc.rpartition("@")[2]
+    return f"{base.scheme}://{host}{run_path(dag_id, run_id)}" if base.scheme and host else None
+
+
 def _below_root(path: str) -> str:
     """``path`` where Airflow itself is served below a path."""
     return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + path
