@@ -14,6 +14,7 @@ MODELS = "models"
 RELEASES = "releases"
 MODULES = "modules"
 REVISIONS = "revisions"
+BRANCHES = "revisions/branches"
 
 OPEN_BATCH = "batches/open.json"
 SERVING = "releases/serving.json"
@@ -107,7 +108,7 @@ def revision(revision: str, name: str = "") -> str:
 
 def branch(branch_id: str) -> str:
     """The newest processed revision of a branch; ``branch_id`` is ``ml.names.safe_id`` of its name."""
-    return f"{REVISIONS}/branches/{branch_id}.json"
+    return f"{BRANCHES}/{branch_id}.json"
 
 
 def passed(step: str, key: str) -> str:

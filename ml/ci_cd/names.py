@@ -12,9 +12,14 @@ _FORBIDDEN_IN_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|
 _LONGEST_BRANCH = 200
 
 
+def is_revision(text: str) -> bool:
+    """Whether ``text`` is a full commit id."""
+    return _REVISION.fullmatch(text) is not None
+
+
 def check_revision(revision: str) -> str:
     """``revision`` if it is a full commit id; else ``ValueError``, one line."""
-    if not _REVISION.fullmatch(revision):
+    if not is_revision(revision):
         raise ValueError(f"{revision[:80]!r} is no revision: give the commit's full id, 40 or 64 hexadecimal digits")
     return revision
 
