@@ -39,8 +39,13 @@ def test_a_file_of_the_pipelines_own_folder_needs_its_modules_copied(path: str) 
 
 @pytest.mark.parametrize(
     "path",
-    ["ml/tfx/factory.py", "dags/training.py", "requirements.txt", "Dockerfile", f"{OWN}/data.bin", OWN]
-    + [
+    [
+        "ml/tfx/factory.py",
+        "dags/training.py",
+        "requirements.txt",
+        "Dockerfile",
+        f"{OWN}/data.bin",
+        OWN,
         "ml/pipelines/__init__.py",
         "ml/pipelines/_shared/layers.py",
         "ml/pipelines/link",
