@@ -10,7 +10,6 @@ File names that aren't UTF-8 are told as ``ml.storage.file_names`` says.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -21,12 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ml.errors import ConflictError, NotFoundError, RespanError, StorageError
+from ml.errors import ConflictError, NotFoundError
 from ml.storage import ABSENT, ObjectInfo
 from ml.storage.file_names import on_disk, told
+from ml.storage.posix import copy_durably, generation_of, info_of, open_file, same_file, storage_error
 
 TEMPORARY = ".respan-tmp"
-_NO_NAMES = {"", ".", "..", TEMPORARY}
+_NO_NAMES = {"", ".", ".."}
 LOCK = "lock"
 STALE_SECONDS = 24 * 60 * 60
 
@@ -55,25 +55,26 @@ class LocalStorage:
             folder, above = pending.pop()
             with self._told_as_storage_error("list", folder), contextlib.suppress(FileNotFoundError):  # noqa: SIM117
                 with os.scandir(folder) as entries:
+                    at_top = folder == self._top
                     for entry in entries:
-                        if entry.name == TEMPORARY:
+                        if at_top and entry.name == TEMPORARY:
                             continue
                         name = above + told(entry.name)
                         if entry.is_dir(follow_symlinks=False):
                             pending.append((Path(entry.path), f"{name}/"))
                             continue
                         with contextlib.suppress(FileNotFoundError):
-                            yield _info(name, entry.stat(follow_symlinks=False))
+                            yield info_of(name, entry.stat(follow_symlinks=False))
 
     def folders(self, prefix: str = "") -> Sequence[str]:
         folder = self._path(prefix)
         with self._told_as_storage_error("list", folder):
             try:
                 with os.scandir(folder) as entries:
-                    names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name != TEMPORARY]
+                    names = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
             except FileNotFoundError:
                 return []
-        return sorted(map(told, names))
+        return sorted(map(told, names - {TEMPORARY} if folder == self._top else names))
 
     def stat(self, name: str) -> ObjectInfo:
         path = self._path(name)
@@ -81,7 +82,7 @@ class LocalStorage:
             status = path.lstat()
             if stat.S_ISDIR(status.st_mode):
                 raise FileNotFoundError(path)
-            return _info(name, status)
+            return info_of(name, status)
 
     def exists(self, name: str) -> bool:
         try:
@@ -93,26 +94,26 @@ class LocalStorage:
     def read(self, name: str, *, generation: str | None = None) -> bytes:
         path = self._file(name)
         try:
-            descriptor, status = _open(path)
+            descriptor, status = open_file(path)
             try:
                 data = os.read(descriptor, status.st_size + 1)
                 while len(data) != status.st_size and (more := os.read(descriptor, 1 << 20)):
                     data += more  # more than one call returns, or than there was a moment ago
                 # After the reading: a writer that changes the file in place meanwhile is noticed as well.
-                if generation is not None and _generation(os.fstat(descriptor)) != generation:
+                if generation is not None and generation_of(os.fstat(descriptor)) != generation:
                     raise NotFoundError(f"{path} was replaced since it was listed")
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise _storage_error("read", path, error) from error
+            raise storage_error("read", path, error) from error
         return data
 
     def open(self, name: str) -> BinaryIO:
         path = self._file(name)
         try:
-            return os.fdopen(_open(path)[0], "rb")
+            return os.fdopen(open_file(path)[0], "rb")
         except OSError as error:
-            raise _storage_error("read", path, error) from error
+            raise storage_error("read", path, error) from error
 
     def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
         def fill(temporary: Path) -> None:
@@ -124,12 +125,12 @@ class LocalStorage:
         return self._put(name, fill, if_generation)
 
     def upload(self, local: Path, name: str, *, if_generation: str | None = None) -> ObjectInfo:
-        return self._put(name, lambda temporary: _copy_durably(local, temporary), if_generation)
+        return self._put(name, lambda temporary: copy_durably(local, temporary), if_generation)
 
     def move(self, source: str, target: str, *, generation: str | None = None) -> ObjectInfo:
         here, there = self._path(source), self._path(target)
         with self._told_as_storage_error("move", here):
-            if generation is not None and _generation(here.lstat()) != generation:
+            if generation is not None and generation_of(here.lstat()) != generation:
                 raise NotFoundError(f"{here} was replaced since it was listed")
             there.parent.mkdir(parents=True, exist_ok=True)
             # link + unlink rather than rename: rename would overwrite. A crash between the two leaves one file under
@@ -137,14 +138,14 @@ class LocalStorage:
             try:
                 os.link(here, there, follow_symlinks=False)
             except FileExistsError:
-                if not _same_file(here, there):
+                if not same_file(here, there):
                     raise ConflictError(f"{there} exists already; {here} was left in place") from None
             status = there.lstat()
-            if generation is not None and _generation(status) != generation:
+            if generation is not None and generation_of(status) != generation:
                 there.unlink()  # replaced between the look and the link
                 raise NotFoundError(f"{here} was replaced since it was listed")
             self._unlink_if(here, status)
-            return _info(target, status)
+            return info_of(target, status)
 
     def _unlink_if(self, path: Path, expected: os.stat_result) -> None:
         """Unlinks the file that ``expected`` describes, and nothing that took its name in the last microsecond."""
@@ -158,7 +159,7 @@ class LocalStorage:
     def delete(self, name: str, *, if_generation: str | None = None) -> None:
         path = self._path(name)
         with self._told_as_storage_error("delete", path), self._lock():
-            if if_generation is not None and _generation(path.lstat()) != if_generation:
+            if if_generation is not None and generation_of(path.lstat()) != if_generation:
                 raise ConflictError(f"{path} was changed by somebody else")
             path.unlink()
 
@@ -177,7 +178,7 @@ class LocalStorage:
             self._sweep()
             staging = self._temporary()
             try:
-                shutil.copytree(local, staging, copy_function=_copy_durably)
+                shutil.copytree(local, staging, copy_function=copy_durably)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with self._lock():
                     if (target / marker).exists():
@@ -194,7 +195,7 @@ class LocalStorage:
             temporary = self._temporary()
             try:
                 fill(temporary)
-                written = _info(name, temporary.lstat())  # not later, when somebody may have moved it on already
+                written = info_of(name, temporary.lstat())  # not later, when somebody may have moved it on already
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if if_generation is None:
                     temporary.replace(path)
@@ -205,7 +206,7 @@ class LocalStorage:
                         raise ConflictError(f"{path} exists already") from None
                 else:
                     with self._lock():
-                        if not path.exists() or _generation(path.lstat()) != if_generation:
+                        if not path.exists() or generation_of(path.lstat()) != if_generation:
                             raise ConflictError(f"{path} was changed by somebody else")
                         temporary.replace(path)
                 return written
@@ -219,7 +220,9 @@ class LocalStorage:
         """The path as text, which costs a tenth of a ``Path``: what reads a million objects notices."""
         if not name:
             return self._prefix
-        if "\0" in name or not _NO_NAMES.isdisjoint(name.split("/")):
+        parts = name.split("/")
+        hidden = parts[0] == TEMPORARY and self._folder == self._top
+        if "\0" in name or hidden or not _NO_NAMES.isdisjoint(parts):
             raise NotFoundError(f"{name!r} is not a name below {self._folder}")
         return f"{self._prefix}/{on_disk(name)}"
 
@@ -254,65 +257,4 @@ class LocalStorage:
         try:
             yield
         except OSError as error:
-            raise _storage_error(action, path, error) from error
-
-
-def _storage_error(action: str, path: Path | str, error: OSError) -> RespanError:
-    """What a user is told of ``error``."""
-    if isinstance(error, FileNotFoundError):
-        return NotFoundError(f"{told(str(error.filename or path))} is not there")
-    if isinstance(error, NotADirectoryError):
-        if action in ("look at", "read", "delete"):
-            return NotFoundError(f"{path} is not there: a part of its path is a file")
-        return StorageError(f"can't {action} {path}: a part of its path is a file")
-    remedy = {
-        errno.ENOSPC: "the disk is full: free space, then retry",
-        errno.EDQUOT: "the disk quota is used up: free space, then retry",
-        errno.EROFS: "the file system is read-only: mount it writable, then retry",
-        errno.EACCES: "permission denied: give this user access, then retry",
-        errno.EPERM: "permission denied: give this user access, then retry",
-        errno.ELOOP: "it is a symbolic link, which storage never follows",
-    }.get(error.errno or 0, error.strerror or str(error))
-    return StorageError(f"can't {action} {told(str(path))}: {remedy}")
-
-
-def _open(path: str) -> tuple[int, os.stat_result]:
-    """A descriptor for reading a regular file, and its status.
-
-    O_NOFOLLOW: a link that somebody dropped into the inbox must not lead out of it. O_NONBLOCK: opening a pipe that
-    nobody writes to must not wait for ever.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode):
-        return descriptor, status
-    os.close(descriptor)
-    if stat.S_ISDIR(status.st_mode):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    raise StorageError(f"can't read {path}: it is {_irregular(status)}, not a file")
-
-
-def _info(name: str, status: os.stat_result) -> ObjectInfo:
-    return ObjectInfo(name, status.st_size, _generation(status), _irregular(status))
-
-
-def _irregular(status: os.stat_result) -> str | None:
-    if stat.S_ISREG(status.st_mode):
-        return None
-    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
-    return kinds.get(stat.S_IFMT(status.st_mode), "a device")
-
-
-def _generation(status: os.stat_result) -> str:
-    return f"{status.st_mtime_ns:x}-{status.st_ino:x}-{status.st_size:x}"
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return os.path.samestat(one.lstat(), other.lstat())
-
-
-def _copy_durably(source: str | Path, target: str | Path) -> None:
-    with Path(source).open("rb") as reader, Path(target).open("wb") as writer:
-        shutil.copyfileobj(reader, writer, 1 << 20)
-        writer.flush()
-        os.fsync(writer.fileno())
+            raise storage_error(action, path, error) from error

@@ -183,7 +183,16 @@ def test_objects_replaced_while_they_are_moved_are_never_lost(storage: LocalStor
     assert max(archived) == versions - 1
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/etc/passwd", "a//b", "a/.", "a\0b", TEMPORARY])
+def test_the_folder_for_temporary_files_is_hidden_at_the_top_and_a_name_like_any_other_below(tmp_path: Path) -> None:
+    top = LocalStorage(tmp_path)
+    top.child("below").write(f"inbox/{TEMPORARY}", b"sample")
+    assert [info.name for info in top.list()] == [f"below/inbox/{TEMPORARY}"]
+    assert list(top.folders()) == ["below"]
+    with pytest.raises(NotFoundError):
+        top.read(f"{TEMPORARY}/lock")
+
+
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/etc/passwd", "a//b", "a/.", "a\0b"])
 def test_a_name_can_not_lead_out_of_the_root(storage: LocalStorage, name: str) -> None:
     with pytest.raises(NotFoundError):
         storage.write(name, b"")
