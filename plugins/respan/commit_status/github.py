@@ -55,12 +55,15 @@ class GitHubReporter:
         from airflow.sdk.exceptions import AirflowNotFoundException
 
         try:
-            return BaseHook.get_connection(self._connection)
+            found = BaseHook.get_connection(self._connection)
         except AirflowNotFoundException:
             raise SettingsError(
                 f"there is no Airflow connection {self._connection!r}: make one of type GitHub with a token that has "
                 f"{_PERMISSION}, or name another with ci_cd.status_connection"
             ) from None
+        if found.host and not found.host.startswith(("https://", "http://")):
+            raise SettingsError(f"connection {self._connection!r}: its host must begin with https://")
+        return found
 
     def _repository(self, connection: Connection) -> str:
         """``owner/repository``. A status never goes to a repository of that name on another host."""
@@ -92,7 +95,7 @@ class GitHubReporter:
         try:
             # Not Repository.get_commit().create_status(): that reads the commit first, which takes a token that may
             # read the code.
-            requester.requestJsonAndCheck("POST", f"/repos/{repository}/statuses/{revision}", input=status)
+            _, told = requester.requestJsonAndCheck("POST", f"/repos/{repository}/statuses/{revision}", input=status)
         except GithubException as error:
             raise _refusal(error, where, self._connection, revision, connection.password) from None
         except requests.exceptions.InvalidHeader:
@@ -108,6 +111,11 @@ class GitHubReporter:
             ) from None
         finally:
             requester.close()
+        # PyGithub takes a redirection for a success, and so would a proxy's page be.
+        if not isinstance(told, dict) or told.get("state") != status["state"]:
+            raise SettingsError(
+                f"GitHub has not confirmed the status; has the repository moved? Correct ci_cd.remote: {where}"
+            )
 
     def _requester(self) -> Requester:
         """The hook's, but one that fails at a rate limit: PyGithub would wait for up to an hour, with a worker held."""
@@ -117,9 +125,8 @@ class GitHubReporter:
         try:
             client: Any = GithubHook(github_conn_id=self._connection).client
             return Github(**{**client.requester.kwargs, "retry": None, "timeout": _TIMEOUT}).requester
-        except (ValueError, OSError, AssertionError) as error:
-            told = str(error) or "its host must begin with https://"
-            raise SettingsError(f"connection {self._connection!r} can't be used for GitHub: {told}") from None
+        except (ValueError, OSError) as error:
+            raise SettingsError(f"connection {self._connection!r} can't be used for GitHub: {error}") from None
 
 
 def shortened(description: str) -> str:
@@ -145,8 +152,6 @@ def _refusal(error: GithubException, where: str, connection: str, revision: str,
             f"GitHub shows no such repository to the token of connection {connection!r}: check ci_cd.remote, and that "
             f"the token is for this repository, with {_PERMISSION}: {where}"
         )
-    if 300 <= error.status < 400:
-        return SettingsError(f"GitHub has moved the repository: correct ci_cd.remote: {where}")
     return SettingsError(f"GitHub takes no status for revision {revision} ({error.status}): {where}: {said}")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "git+https")
 #: ``[user@]host:path``, which git takes for ssh unless a slash comes before the colon.
-_SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^@/:]+|\[[0-9a-fA-F:]+\]):(?P<path>[^/].*|/.+)$")
+_SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.+)$")
 _NAME = re.compile(r"^(?!\.{1,2}$)[A-Za-z0-9._-]+$")
 
 
@@ -28,7 +28,7 @@ def repository_of(remote: str) -> Repository | None:
             return None
         host, path = parts.hostname or "", parts.path
     elif match := _SCP.match(remote):
-        host, path = match["host"].strip("[]"), match["path"]
+        host, path = match["host"], match["path"]
     else:
         return None
     name = repository_name(path)
