@@ -13,6 +13,7 @@ COMMANDS = {
     "run-locally": "ml.commands.ci_cd_local_run:run_locally",
     "copy-modules": "ml.commands.ci_cd_modules:copy_modules",
     "list": "ml.commands.ci_cd_list:list_",
+    "mark-processed": "ml.commands.ci_cd_mark:mark_processed",
 }
 
 
