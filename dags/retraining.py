@@ -78,6 +78,7 @@ def retraining(settings: Settings) -> None:
     train = TriggerTrainingOperator(
         task_id="train",
         training_dag_id=dag_id(name, "training"),
+        training_run_id="{{ retraining_run_id(run_id) }}",
         conf={
             "window": window.output["window"],
             "cause": requested("cause"),

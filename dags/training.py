@@ -5,13 +5,15 @@ Starts by hand (with a form), on the schedule in the pipeline's settings, or fro
 the reason are recorded with the run and its release. At most one run at a time; others queue. Each TFX component is a
 task: read its log, retry it or clear it alone. What is unchanged comes from TFX's cache.
 
+With a revision, settings, schema and modules are those that CI/CD shipped of it; else those of the version that serves.
+Schedule and components of this DAG are always the installed ones.
+
 A candidate that wasn't blessed is no failure of the run: `released` is skipped and tells so, and the version that
 serves goes on serving.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -21,16 +23,15 @@ from respan.assets import release
 from respan.discovery import usable_pipelines
 from respan.failures import told_to_airflow
 from respan.operators.command import MlCommandOperator
-from respan.params import CAUSE, REASON
+from respan.operators.training import StartRunOperator
+from respan.params import CAUSE, REASON, TRAINED_REVISION
 from respan.pipeline_dag import pipeline_dag
 from respan.tfx_components import tfx_components
-from respan.training_request import cause_of_run
 
 from ml import layout
 from ml.graph import read_graph
 from ml.home import pipeline_storage
 from ml.names import safe_id
-from ml.runs import start_run
 from ml.settings import Settings
 
 PARAMS = {
@@ -52,25 +53,13 @@ PARAMS = {
     ),
     "reason": REASON,
     "cause": CAUSE,
+    "revision": TRAINED_REVISION,
 }
 
 
 def training(settings: Settings) -> None:
     name = settings.name
     new_release = release(name)
-
-    @task(task_id="start_run")
-    def start(*, params: Any = None, run_id: Any = None, dag_run: Any = None) -> dict[str, Any]:
-        overrides = {
-            key: value if isinstance(value, str) else json.dumps(value) for key, value in params["settings"].items()
-        }
-        window = sorted(params["window"]) if params["window"] else None
-        cause = cause_of_run(dag_run.run_type, params["cause"])
-        with told_to_airflow():
-            run = start_run(
-                name, pipeline_storage(name), run_id, window, overrides, cause=cause, reason=params["reason"]
-            )
-        return {"run": run.run, "window": run.window, "cause": run.cause.value, "reason": run.reason}
 
     @task.short_circuit(task_id="is_blessed")
     def is_blessed(*, run_id: Any = None) -> bool:
@@ -88,6 +77,7 @@ def training(settings: Settings) -> None:
             "run_id": run_id,
             "cause": published["cause"],
             "reason": published["reason"],
+            "revision": published["revision"],
         }
 
     components = tfx_components(read_graph(name))
@@ -95,7 +85,7 @@ def training(settings: Settings) -> None:
         task_id="publish",
         arguments=["release", "publish", name, "--run-id", "{{ run_id }}"],
     )
-    start() >> components
+    StartRunOperator(task_id="start_run", pipeline=name) >> components
     if settings.training.approval:
         approve = ApprovalOperator(
             task_id="approve",

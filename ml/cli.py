@@ -27,8 +27,10 @@ COMMANDS = {
     "window": "ml.commands.span:window",
     "schema": "ml.commands.pipeline:schema",
     "compile": "ml.commands.pipeline:compile_",
-    "run-node": "ml.commands.pipeline:run_node",
-    "train": "ml.commands.pipeline:train",
+    "run": "ml.commands.run:run",
+    "run-node": "ml.commands.run:run_node",
+    "local-run": "ml.commands.local_run:local_run",
+    "train": "ml.commands.run:train",
     "release": "ml.commands.release:release",
     "ci-cd": "ml.commands.ci_cd:ci_cd",
     "audit": "ml.commands.audit:audit",
@@ -43,7 +45,8 @@ def cli() -> None:
     State is in $RESPAN_HOME (default: var) and in the storage root $RESPAN_STORAGE (default: file://$RESPAN_HOME/storage).
 
     Exit codes: 0 done; 1 a bug; 2 settings or arguments; 3 unusable data; 4 held by somebody else; 5 not found;
-    6 storage failed (a retry may help); 7 environment missing; 8 a TFX component failed.
+    6 storage failed (a retry may help); 7 environment missing; 8 a TFX component failed;
+    9 a git remote can't be reached or refuses.
     """
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ml.errors import NotFoundError
@@ -38,6 +39,20 @@ def pipelines_folders() -> list[Path]:
     ``ml/pipelines``."""
     named = [Path(p).absolute() for p in os.environ.get("RESPAN_PIPELINES", "").split(os.pathsep) if p]
     return [*named, PROJECT / "ml" / "pipelines"]
+
+
+@contextlib.contextmanager
+def pipelines_in_front(folder: Path) -> Iterator[None]:
+    """Meanwhile the pipelines in ``folder`` are found first: by this process, and by those that it starts."""
+    before = os.environ.get("RESPAN_PIPELINES")
+    os.environ["RESPAN_PIPELINES"] = os.pathsep.join(filter(None, (str(folder), before)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["RESPAN_PIPELINES"]
+        else:
+            os.environ["RESPAN_PIPELINES"] = before
 
 
 def pipeline_names() -> list[str]:

@@ -15,38 +15,33 @@ from ml.claims import claim_number
 from ml.errors import ConflictError
 from ml.home import pipeline_storage
 from ml.records import ReleaseRecord, now
-from ml.runs import read_run
+from ml.runs import code_of, read_run
 from ml.settings import load_settings
 
 #: Most images that the reference of prediction drift is counted on.
 REFERENCE_IMAGES = 5_000
 
 
-def publish(
-    pipeline: str,
-    run_id: str,
-    reason: str | None = None,
-    revision: str | None = None,
-    image: str | None = None,
-) -> ReleaseRecord | None:
+def publish(pipeline: str, run_id: str, reason: str | None = None) -> ReleaseRecord | None:
     """Releases the model that a run pushed and gives it all the traffic; None for a run whose model wasn't blessed.
 
     Claims a version for the run, publishes ``models/<version>/``, writes the reference of prediction drift and the
-    release record, then changes who serves. ``reason`` is by default the one that the run was started for; ``revision``
-    and ``image`` say what the run was trained with.
+    release record, then changes who serves. ``reason`` is by default the one that the run was started for; the revision
+    and the image are the run's.
 
     Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
     Serving could not serve.
     """
     from ml.tfx.outcome import SAVED_MODEL, run_outcome
 
-    settings = load_settings(pipeline)
     storage = pipeline_storage(pipeline)
     run = read_run(storage, run_id)
+    with code_of(run, storage):
+        kind = load_settings(pipeline).kind
     outcome = run_outcome(pipeline, storage, run.run)
     if outcome.pushed is None:
         return None
-    acceptance = importlib.import_module(f"ml.kinds.{settings.kind}.acceptance").accept(
+    acceptance = importlib.import_module(f"ml.kinds.{kind}.acceptance").accept(
         outcome.pushed, f"{outcome.examples}/Split-eval", REFERENCE_IMAGES
     )
     version = claim_number(storage, "models", by=run.run)
@@ -66,8 +61,8 @@ def publish(
             code=run.code,
             cause=run.cause,
             reason=reason or run.reason,
-            revision=revision,
-            image=image,
+            revision=run.revision,
+            image=run.image,
         ),
     )
     releases.serve(storage, version, record.reason)

@@ -1,23 +1,38 @@
-"""Training runs: what each was started with, ``runs/<run>/run.json``. Written once, by the run's first step."""
+"""Training runs: what each was started with, ``runs/<run>/run.json``. Written once, by the run's first step.
+
+A run's code is the pipeline's folder at one revision, or the installed one. :func:`code_of` puts it in place; whatever
+reads the run's settings, schema or modules has to be called within it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime
 
 from pydantic import Field
 
-from ml import layout, windows
+from ml import layout, releases, windows
+from ml.ci_cd.module_cache import fetch_modules
+from ml.ci_cd.modules import read_modules
+from ml.ci_cd.revisions import shipped
 from ml.errors import ConflictError, DataError, NotFoundError
+from ml.graph import read_graph
+from ml.home import pipelines_in_front
 from ml.names import safe_id
 from ml.records import Record, TrainingCause, now
 from ml.settings import Settings, code_version, load_settings
 from ml.storage import ABSENT, Storage
 
+#: In place of a revision: the installed code.
+INSTALLED = "installed"
+
 
 class TrainingRun(Record):
     """One run. ``code`` is the pipeline's code version when it started; ``settings`` what was given in place of the
     settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
-    tells it in words."""
+    tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
+    ``image`` the container image that was shipped with them."""
 
     run: str
     pipeline: str
@@ -27,6 +42,8 @@ class TrainingRun(Record):
     settings: dict[str, str] = Field(default_factory=dict)
     cause: TrainingCause = TrainingCause.MANUAL
     reason: str = TrainingCause.MANUAL.meaning
+    revision: str | None = None
+    image: str | None = None
 
 
 def start_run(
@@ -38,35 +55,85 @@ def start_run(
     *,
     cause: TrainingCause = TrainingCause.MANUAL,
     reason: str | None = None,
+    revision: str | None = None,
 ) -> TrainingRun:
     """The run named ``run_id``: started now, or as it was started before.
 
-    ``window`` defaults to the newest complete spans, ``reason`` to the meaning of ``cause``. A run keeps the cause and
-    the reason that it was started with, whatever later calls give. Raises ``DataError`` where there is no span,
-    ``NotFoundError`` for a span that isn't complete, and ``ConflictError`` where the run was started with another
-    window or other settings.
+    ``window`` defaults to the newest complete spans, ``reason`` to the meaning of ``cause``, ``revision`` to
+    :func:`default_revision`; :data:`INSTALLED` asks for the installed code. A run keeps the cause and the reason that
+    it was started with, whatever later calls give.
+
+    Raises ``DataError`` where there is no span, ``NotFoundError`` for a span that isn't complete or a revision whose
+    modules were never copied, and ``ConflictError`` where the run was started with another window, other settings or
+    another revision, or where the revision has other components than Airflow's DAG.
     """
     name = layout.run(safe_id(run_id), "run.json")
     try:
-        return _same(TrainingRun.from_json(storage.read(name)), window, settings)
+        return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     except NotFoundError:
         pass
-    in_force = load_settings(pipeline, settings)
-    run = TrainingRun(
-        run=safe_id(run_id),
-        pipeline=pipeline,
-        window=complete_window(storage, pipeline, window, in_force),
-        code=code_version(pipeline),
-        started=now(),
-        settings=settings or {},
-        cause=cause,
-        reason=reason or cause.meaning,
-    )
+    wanted = default_revision(storage) if revision is None else _revision(revision)
+    with _code(pipeline, storage, wanted):
+        in_force = load_settings(pipeline, settings)
+        run = TrainingRun(
+            run=safe_id(run_id),
+            pipeline=pipeline,
+            window=complete_window(storage, pipeline, window, in_force),
+            code=code_version(pipeline),
+            started=now(),
+            settings=settings or {},
+            cause=cause,
+            reason=reason or cause.meaning,
+            revision=wanted,
+            image=read_modules(storage, wanted).image if wanted else None,
+        )
     try:
         storage.write(name, run.to_json(), if_generation=ABSENT)
     except ConflictError:  # another node of the same run was quicker
-        return _same(TrainingRun.from_json(storage.read(name)), window, settings)
+        return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     return run
+
+
+def default_revision(storage: Storage) -> str | None:
+    """The revision that a run is trained with if nobody names one; None: the installed code.
+
+    That of the version that serves: neither a revision whose model wasn't released, nor one that was rolled back, comes
+    back by itself. Before the first release the one that was shipped last.
+    """
+    serving = releases.serving(storage)
+    if serving is None:
+        newest = shipped(storage)
+        return newest.revision if newest else None
+    revision = releases.read_release(storage, serving.version).revision
+    if revision is None or not storage.exists(layout.modules(revision, layout.MODULES_RECORD)):
+        return None
+    return revision
+
+
+@contextlib.contextmanager
+def code_of(run: TrainingRun, storage: Storage) -> Iterator[None]:
+    """Meanwhile the run's pipeline is the one of its revision, in this process and those that it starts.
+
+    Its modules are fetched where they aren't here yet; raises as :func:`ml.ci_cd.module_cache.fetch_modules` does.
+    """
+    with _code(run.pipeline, storage, run.revision, check_graph=False):
+        yield
+
+
+@contextlib.contextmanager
+def _code(pipeline: str, storage: Storage, revision: str | None, *, check_graph: bool = True) -> Iterator[None]:
+    if revision is None:
+        yield
+        return
+    folder = fetch_modules(storage, pipeline, revision)
+    installed = read_graph(pipeline) if check_graph else None
+    with pipelines_in_front(folder.parent):
+        if installed is not None and read_graph(pipeline).nodes != installed.nodes:
+            raise ConflictError(
+                f"revision {revision} of {pipeline} has other components than the installed pipeline, which Airflow's "
+                f"DAG is drawn from: install that revision first, or train with `{INSTALLED}` code"
+            )
+        yield
 
 
 def read_run(storage: Storage, run_id: str) -> TrainingRun:
@@ -77,7 +144,13 @@ def read_run(storage: Storage, run_id: str) -> TrainingRun:
         raise NotFoundError(f"there is no run {run_id!r} in {storage.root}") from None
 
 
-def _same(run: TrainingRun, window: list[int] | None, settings: dict[str, str] | None) -> TrainingRun:
+def _revision(given: str) -> str | None:
+    return None if given == INSTALLED else given
+
+
+def _same(
+    run: TrainingRun, window: list[int] | None, settings: dict[str, str] | None, revision: str | None
+) -> TrainingRun:
     if window is not None and window != run.window:
         raise ConflictError(
             f"run {run.run} was started with window {windows.format(run.window)}, not {windows.format(window)}: "
@@ -85,6 +158,10 @@ def _same(run: TrainingRun, window: list[int] | None, settings: dict[str, str] |
         )
     if settings and settings != run.settings:
         raise ConflictError(f"run {run.run} was started with other settings ({run.settings}): use another run id")
+    if revision is not None and _revision(revision) != run.revision:
+        raise ConflictError(
+            f"run {run.run} was started with revision {run.revision or INSTALLED}, not {revision}: use another run id"
+        )
     return run
 
 

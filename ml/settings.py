@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
+from ml.pipeline_files import pipeline_files
 from ml.settings_sections import (
     CiCdSettings,
     DataSettings,
@@ -109,12 +110,10 @@ def code_version(pipeline: str) -> str:
     """
     folder = pipeline_folder(pipeline)
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        relative = file.relative_to(folder)
-        skipped = file.name.endswith(("_test.py", ".pyc")) or file.name == "graph.json"
-        if file.is_file() and not skipped and not any(part.startswith((".", "__pycache__")) for part in relative.parts):
+    for file in pipeline_files(folder):
+        if file.is_file() and file.name != "graph.json":
             content = file.read_bytes()
-            digest.update(f"{relative.as_posix()}\0{len(content)}\0".encode())
+            digest.update(f"{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
             digest.update(content)
     return digest.hexdigest()
 

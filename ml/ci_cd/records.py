@@ -49,13 +49,15 @@ class ModuleFile(Record):
 class Modules(Record):
     """``modules/<revision>/modules.json``: the pipeline's folder at a revision, complete when this file is there.
 
-    ``image`` names the container image of the whole code base at that revision, with its digest; None for none.
+    ``at``: when they were copied. ``image`` names the container image of the whole code base at that revision, with its
+    digest; None for none.
     """
 
     pipeline: str
     revision: str
     scope: Scope
     files: list[ModuleFile]
+    at: datetime
     image: str | None = None
 
 

@@ -20,22 +20,20 @@ def release() -> None:
 @click.argument("pipeline")
 @click.option("--run-id", required=True, help="The training run whose pushed model becomes a release.")
 @click.option("--reason", help="Recorded with the release; default: what the run was started for.")
-@click.option("--revision", help="The source revision that the run was trained with.")
-@click.option("--image", help="The container image that the run was trained in.")
 @json_option
-def publish(
-    pipeline: str, run_id: str, reason: str | None, revision: str | None, image: str | None, as_json: bool
-) -> None:
+def publish(pipeline: str, run_id: str, reason: str | None, as_json: bool) -> None:
     """Release the model that a run of PIPELINE pushed, and let it serve. A run that pushed none releases none."""
     from ml.publishing import publish as publish_run
 
-    record = publish_run(pipeline, run_id, reason, revision=revision, image=image)
+    record = publish_run(pipeline, run_id, reason)
     version = record.version if record else None
     text = f"version {version} serves" if record else f"run {run_id} was not blessed: nothing is released"
     document = {
         "version": version,
         "cause": record.cause.value if record else None,
         "reason": record.reason if record else reason,
+        "revision": record.revision if record else None,
+        "image": record.image if record else None,
     }
     show(document, as_json=as_json, text=text)
 
@@ -54,9 +52,14 @@ def list_(pipeline: str, as_json: bool) -> None:
         share = f"{traffic[record.version]:>3} %" if record.version in traffic else "     "
         metrics = "  ".join(f"{name} {value:.4f}" for name, value in sorted(record.metrics.items()))
         lines.append(
-            f"{record.version:>5}  {share}  {record.created:%Y-%m-%d %H:%M}  {record.cause.value:<13}  {metrics}"
+            f"{record.version:>5}  {share}  {record.created:%Y-%m-%d %H:%M}  {record.cause.value:<13}  "
+            f"{(record.revision or 'installed')[:12]:<12}  {metrics}"
         )
-    document = {"versions": [record.version for record in records], "traffic": traffic}
+    document = {
+        "versions": [record.version for record in records],
+        "traffic": traffic,
+        "releases": [record.model_dump(mode="json", include={"version", "revision", "image"}) for record in records],
+    }
     show(document, as_json=as_json, text="\n".join(lines) or "no releases yet")
 
 

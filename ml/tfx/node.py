@@ -16,7 +16,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from ml.errors import ComponentError, NotFoundError, RespanError
-from ml.home import home
+from ml.home import home, pipeline_folder
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.failures import cause
@@ -48,8 +48,9 @@ class LocalRun:
     def __init__(self, settings: Settings, spec: RunSpec) -> None:
         if spec.metadata_file is None:
             raise ValueError("a local run needs a metadata file")
-        bind_pipeline(settings.name)
         self._name = settings.name
+        self._folder = pipeline_folder(settings.name)
+        bind_pipeline(self._name, self._folder)
         self._spec = spec
         self.compiled = compiler.Compiler().compile(create_pipeline(settings, spec))
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -72,6 +73,7 @@ class LocalRun:
         trace is on standard error.
         """
         node = self._node(node_id)
+        bind_pipeline(self._name, self._folder)  # a run of another revision may have been compiled since
         started = time.monotonic()
         lock = home() / "locks" / f"{self._name}.{self._spec.run_id}.{node_id}.lock"
         with FileLock(lock):

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 from ml.home import PROJECT, pipeline_folder
+from ml.pipeline_files import pipeline_files
 from ml.settings import Settings
 
 
-def bind_pipeline(pipeline: str) -> None:
-    """Makes ``import ml.pipelines.<pipeline>`` mean the folder that the pipeline was found in, wherever that is.
+def bind_pipeline(pipeline: str, folder: Path | None = None) -> None:
+    """Makes ``import ml.pipelines.<pipeline>`` mean ``folder``, by default the one that the pipeline is found in.
 
     TFX refers to the pipeline's functions by module name. Modules imported from another folder of that name before
     (the process ran an earlier revision) are forgotten.
     """
-    folder, name = str(pipeline_folder(pipeline)), f"ml.pipelines.{pipeline}"
+    place, name = str(folder or pipeline_folder(pipeline)), f"ml.pipelines.{pipeline}"
     bound = sys.modules.get(name)
-    if bound is not None and list(bound.__path__) == [folder]:
+    if bound is not None and list(bound.__path__) == [place]:
         return
     for known in [module for module in sys.modules if module == name or module.startswith(f"{name}.")]:
         del sys.modules[known]
     package = ModuleType(name)
-    package.__path__ = [folder]
+    package.__path__ = [place]
     sys.modules[name] = package
 
 
@@ -34,8 +36,8 @@ def sources_version(settings: Settings) -> str:
     """
     digest = hashlib.sha256()
     for folder in (pipeline_folder(settings.name), PROJECT / "ml" / "kinds" / settings.kind):
-        for file in sorted(folder.rglob("*.py")):
-            if not file.name.endswith("_test.py"):
+        for file in pipeline_files(folder):
+            if file.suffix == ".py" and file.is_file():
                 content = file.read_bytes()
                 digest.update(f"{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airflow.sdk import BaseOperatorLink, conf
 
 from ml.names import safe_id
-from respan.names import dag_id, training_run_id
+from respan.names import dag_id
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -56,10 +56,10 @@ class ReportLink(BaseOperatorLink):
 
 
 class TrainingRunLink(BaseOperatorLink):
-    """From a retraining to the training run that it started."""
+    """To the training run that a task started, or waits for."""
 
     name = "Training run"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         task: Any = operator
-        return run_path(task.training_dag_id, training_run_id(ti_key.run_id))
+        return run_path(task.training_dag_id, task.training_run_id)

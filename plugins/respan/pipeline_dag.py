@@ -7,10 +7,9 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from ml.names import safe_id
 from ml.settings import Settings
 from respan.failures import RETRIES
-from respan.names import dag_id
+from respan.names import MACROS, dag_id
 
 #: Any day in the past. Without one, ``@continuous`` gives its second run the logical date of its first, and never
 #: creates it.
@@ -33,6 +32,6 @@ def pipeline_dag(settings: Settings, life_stage: str, *, doc: str, **kwargs: Any
         start_date=_START,
         catchup=False,
         max_active_runs=1,
-        user_defined_macros={"safe_id": safe_id},
+        user_defined_macros=MACROS,
         **kwargs,
     )

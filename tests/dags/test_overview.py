@@ -17,6 +17,8 @@ from ml.releases import record_release, rollback, serve
 from tests.dags.pipeline_folders import write_pipeline
 
 CAUSES = {1: TrainingCause.FIRST_RELEASE, 2: TrainingCause.DEGRADATION}
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+IMAGE = "registry.example/team/respan@sha256:feed"
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,8 @@ def pipeline(respan_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             code="0",
             cause=cause,
             reason=f"why {version} <b>",
+            revision=REVISION if version == 2 else None,
+            image=IMAGE if version == 2 else None,
         )
         record_release(storage, record)
         storage.write(f"{model(version)}/saved_model.pb", b"model")
@@ -46,14 +50,24 @@ def pipeline(respan_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_who_served_is_told_with_what_each_version_was_trained_for() -> None:
     seen = overview("seen")
     assert seen.problem is None
-    assert (seen.version, seen.causes) == (1, CAUSES)
+    assert (seen.version, {version: release.cause for version, release in seen.releases.items()}) == (1, CAUSES)
     assert [change.reason for change in seen.history] == ["complaints", "why 2 <b>", "why 1 <b>"]
 
 
-def test_the_page_shows_causes_and_reasons_and_escapes_them() -> None:
+def rendered() -> str:
     templates = Environment(loader=FileSystemLoader(Path(page.__file__).parent), autoescape=True)
     templates.globals.update(report_path=report_path, dag_path=dag_path)
-    html = templates.get_template("overview.html.jinja").render(pipelines=[overview("seen")])
+    return templates.get_template("overview.html.jinja").render(pipelines=[overview("seen")])
+
+
+def test_the_page_shows_causes_and_reasons_and_escapes_them() -> None:
+    html = rendered()
     assert "<td>first release</td>" in html
     assert "<td>degradation</td>" in html
     assert "why 2 &lt;b&gt;" in html
+
+
+def test_the_page_shows_which_code_each_version_was_trained_with() -> None:
+    html = rendered()
+    assert f'<code title="{REVISION}">{REVISION[:12]}</code>, image <code>{IMAGE}</code>' in html
+    assert "installed</td>" in html

@@ -1,15 +1,19 @@
-"""The task that starts a training run and waits for it."""
+"""The tasks that start a training run: within its own DAG, and from another one, which waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DagRunTriggerException
 
+from ml.names import check_pipeline_name
 from respan.links import TrainingRunLink
-from respan.names import training_run_id
+from respan.operators.command import MlCommandOperator
+from respan.training_request import cause_of_run
 
 #: Seconds between two looks at the training run.
 _POLL_SECONDS = 5
@@ -18,38 +22,91 @@ _POLL_SECONDS = 5
 _LONGEST_NOTE = 1_000
 
 
+class StartRunOperator(MlCommandOperator):
+    """Starts the training run that has the DAG run's id, from the DAG run's params (see ``dags/training.py``).
+
+    On the model's side, since it reads the settings of the run's revision, whose ``settings.py`` is not Airflow's to
+    run. Returns ``{"run", "window", "cause", "reason", "revision", "image"}``. A retry finds the run as it was started.
+
+    :param pipeline: the pipeline's name.
+    """
+
+    def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
+        super().__init__(arguments=["run", "start", check_pipeline_name(pipeline)], **kwargs)
+
+    def execute(self, context: Context) -> Any:
+        run: Any = context["dag_run"]
+        cause = cause_of_run(run.run_type, context["params"]["cause"])
+        options = list(_options(context["params"], run_id=context["run_id"], cause=cause.value))
+        if any("\0" in option or _is_no_text(option) for option in options):
+            raise AirflowFailException("a param holds a character that is no text, such as NUL: trigger a new run")
+        self.arguments = [*self.arguments, *options]
+        return super().execute(context)
+
+
+def _options(params: Mapping[str, Any], *, run_id: str, cause: str) -> Iterator[str]:
+    """Each with its value in one argument, so that none can pass for an option of its own."""
+    yield f"--run-id={run_id}"
+    yield f"--cause={cause}"
+    if params["window"]:
+        yield f"--window={','.join(map(str, sorted(params['window'])))}"
+    for key, value in params["settings"].items():
+        yield f"--set={key}={value if isinstance(value, str) else json.dumps(value)}"
+    for name in ("reason", "revision"):
+        if params[name]:
+            yield f"--{name}={params[name]}"
+
+
+def _is_no_text(argument: str) -> bool:
+    try:
+        os.fsencode(argument)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 class TriggerTrainingOperator(BaseOperator):
     """Starts a run of ``training_dag_id`` and waits for its end in the triggerer.
 
-    The training run's id is made from this run's, so a retry, or a cleared task, finds the run that it started and
-    waits for that one: never a second run. To try a failed training again, clear the failed task there, then this one.
-    Returns ``{"run_id", "release"}``: what the training's ``publish`` task returned, None where it did not run.
+    Whoever asks for ``training_run_id`` again (a retry, a cleared task, another run with the same id) finds the
+    training run that is there and waits for that one: never a second run. To try a failed training again, clear the
+    failed task there, then this one. Returns ``{"run_id", "release"}``: what the training's ``publish`` task returned,
+    None where it did not run.
 
     :param training_dag_id: the DAG to run.
+    :param training_run_id: the id of the training run (templated): the same one for the same work.
     :param conf: its params (templated).
     :param note: shown with the training run in the UI (templated); the first 1,000 characters.
     :param result_task_id: the task of it whose output is returned as ``release``.
     """
 
-    template_fields: Sequence[str] = ("training_dag_id", "conf", "note")
+    template_fields: Sequence[str] = ("training_dag_id", "training_run_id", "conf", "note")
     template_fields_renderers = {"conf": "json"}  # noqa: RUF012 - Airflow's own form
     ui_color = "#f3e8fb"
     operator_extra_links = (TrainingRunLink(),)
 
     def __init__(
-        self, *, training_dag_id: str, conf: dict[str, Any], result_task_id: str, note: str | None = None, **kwargs: Any
+        self,
+        *,
+        training_dag_id: str,
+        training_run_id: str,
+        conf: Any,
+        result_task_id: str,
+        note: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.training_dag_id = training_dag_id
+        self.training_run_id = training_run_id
         self.conf = conf
         self.note = note
         self.result_task_id = result_task_id
 
     def execute(self, context: Context) -> Any:
-        run_id = training_run_id(context["run_id"])
+        run_id = self.training_run_id
         instance: Any = context["ti"]
         if instance.get_dr_count(dag_id=self.training_dag_id, run_ids=[run_id]):
-            self.log.info("waiting for %s, which an earlier try started", run_id)
+            self.log.info("waiting for %s, which is there already", run_id)
             self.defer(trigger=self._trigger(run_id), method_name="execute_complete")
         if instance.get_dag(self.training_dag_id).is_paused:
             raise AirflowFailException(
@@ -71,7 +128,7 @@ class TriggerTrainingOperator(BaseOperator):
         )
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
-        run_id = training_run_id(context["run_id"])
+        run_id = self.training_run_id
         instance: Any = context["ti"]
         state = instance.get_dagrun_state(dag_id=self.training_dag_id, run_id=run_id)
         if state == "failed":

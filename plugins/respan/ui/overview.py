@@ -10,7 +10,7 @@ from ml.batches import list_batches, open_batch
 from ml.errors import NotFoundError, RespanError
 from ml.evaluation.records import EvaluationReport
 from ml.home import pipeline_storage
-from ml.records import OpenBatch, ServingChange, TrainingCause
+from ml.records import OpenBatch, ReleaseRecord, ServingChange
 from ml.releases import read_release, serving
 from ml.settings import load_settings
 from ml.storage import Storage
@@ -34,7 +34,7 @@ class EvaluatedBatch:
 @dataclass(frozen=True, slots=True)
 class Overview:
     """``problem`` is the one-line reason why the rest is missing. ``history`` and ``batches``: the newest first.
-    ``causes``: why each version in ``history`` was trained."""
+    ``releases``: where each version in ``history`` came from."""
 
     pipeline: str
     description: str = ""
@@ -42,7 +42,7 @@ class Overview:
     version: int | None = None
     since: datetime | None = None
     history: list[ServingChange] = field(default_factory=list)
-    causes: dict[int, TrainingCause] = field(default_factory=dict)
+    releases: dict[int, ReleaseRecord] = field(default_factory=dict)
     open: OpenBatch | None = None
     batches: list[EvaluatedBatch] = field(default_factory=list)
 
@@ -61,8 +61,8 @@ def overview(pipeline: str) -> Overview:
             version=current.version if current else None,
             since=current.history[-1].at if current else None,
             history=history,
-            causes={
-                version: read_release(storage, version).cause
+            releases={
+                version: read_release(storage, version)
                 for version in {version for change in history for version in change.traffic}
             },
             open=open_batch(storage),

@@ -1,0 +1,136 @@
+"""``run``, ``run-node`` and ``train``: a training run, its start, one of its nodes, or the whole of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from ml import windows
+from ml.commands.arguments import given_settings, revision_option, settings_option, window_option
+from ml.commands.output import json_option, note, show
+from ml.home import pipeline_folder, pipeline_storage
+from ml.records import TrainingCause
+from ml.runs import INSTALLED, TrainingRun, code_of, start_run
+
+_reason_option = click.option("--reason", help="Why; recorded with the run and its release.  [default: from the cause]")
+
+
+@click.group()
+def run() -> None:
+    """Training runs: what each is trained on, and with which code."""
+
+
+@run.command()
+@click.argument("pipeline")
+@click.option("--run-id", required=True, help="Any text; a repeat with the same one changes nothing.")
+@window_option
+@settings_option
+@revision_option
+@click.option(
+    "--cause",
+    type=click.Choice([cause.value for cause in TrainingCause]),
+    default=TrainingCause.MANUAL.value,
+    show_default=True,
+    help="What starts it.",
+)
+@_reason_option
+@json_option
+def start(
+    pipeline: str,
+    run_id: str,
+    window: str | None,
+    overrides: tuple[str, ...],
+    revision: str | None,
+    cause: str,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Decide what a training run of PIPELINE reads, and with which code; `run-node` does the rest."""
+    begun = _start(pipeline, run_id, window, overrides, cause=TrainingCause(cause), reason=reason, revision=revision)
+    document = begun.model_dump(mode="json", include={"run", "window", "cause", "reason", "revision", "image"})
+    show(document, as_json=as_json, text=_told(begun))
+
+
+@click.command("run-node")
+@click.argument("pipeline")
+@click.option("--node", required=True, help="The component's id, as in graph.json.")
+@click.option("--run-id", required=True, help="Any text; the same for all nodes of a run.")
+@window_option
+@settings_option
+@json_option
+def run_node(
+    pipeline: str, node: str, run_id: str, window: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Run one component of a training run of PIPELINE. A repeat after success changes nothing."""
+    with _started(pipeline, run_id, window, overrides) as begun:
+        from ml.tfx.running import local_run
+
+        note(f"{node}: {_told(begun)}")
+        result = local_run(begun).run_node(node)
+    show(
+        {"node": result.node, "state": result.state, "execution": result.execution},
+        as_json=as_json,
+        text=f"{result.node}: {result.state} in {result.seconds:.1f} s (execution {result.execution})",
+    )
+
+
+@click.command()
+@click.argument("pipeline")
+@click.option("--run-id", help="Any text; a repeat with the same one takes up the run. Default: from the time.")
+@window_option
+@settings_option
+@revision_option
+@_reason_option
+@json_option
+def train(
+    pipeline: str,
+    run_id: str | None,
+    window: str | None,
+    overrides: tuple[str, ...],
+    revision: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Run all components of a training run of PIPELINE, in this process."""
+    run_id = run_id or f"train {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S.%f}"
+    with _started(pipeline, run_id, window, overrides, reason=reason, revision=revision) as begun:
+        from ml.tfx.outcome import run_outcome
+        from ml.tfx.running import local_run
+
+        note(_told(begun))
+        compiled = local_run(begun)
+        for node in compiled.nodes:
+            result = compiled.run_node(node)
+            note(f"{result.node}: {result.state} in {result.seconds:.1f} s")
+    outcome = run_outcome(pipeline, pipeline_storage(pipeline), begun.run)
+    told = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
+    show(
+        {"run": begun.run, "blessed": outcome.blessed, "pushed": outcome.pushed, "metrics": outcome.metrics},
+        as_json=as_json,
+        text=f"run {begun.run}: {'blessed' if outcome.blessed else 'not blessed'} ({told})",
+    )
+
+
+@contextlib.contextmanager
+def _started(
+    pipeline: str, run_id: str, window: str | None, overrides: Sequence[str], **why: Any
+) -> Iterator[TrainingRun]:
+    """The run, with its code in place."""
+    begun = _start(pipeline, run_id, window, overrides, **why)
+    with code_of(begun, pipeline_storage(pipeline)):
+        yield begun
+
+
+def _start(pipeline: str, run_id: str, window: str | None, overrides: Sequence[str], **why: Any) -> TrainingRun:
+    pipeline_folder(pipeline)  # a pipeline that doesn't exist is told before an empty storage is
+    spans = windows.parse(window) if window else None
+    return start_run(pipeline, pipeline_storage(pipeline), run_id, spans, given_settings(overrides), **why)
+
+
+def _told(begun: TrainingRun) -> str:
+    code = f"revision {begun.revision[:12]}" if begun.revision else f"{INSTALLED} code"
+    return f"run {begun.run}, window {windows.format(begun.window)}, {code}"
