@@ -72,6 +72,13 @@ class CodeError(RespanError):
     exit_code = 10
 
 
+class KilledError(RespanError):
+    """Code under test was killed, and not by its sandbox: memory ran out on the machine, or somebody did it."""
+
+    exit_code = 11
+    retryable = True
+
+
 ERRORS_BY_EXIT_CODE: dict[int, type[RespanError]] = {
     kind.exit_code: kind
     for kind in (
@@ -84,5 +91,6 @@ ERRORS_BY_EXIT_CODE: dict[int, type[RespanError]] = {
         ComponentError,
         RemoteError,
         CodeError,
+        KilledError,
     )
 }
