@@ -1,0 +1,137 @@
+"""Images built by Google Cloud Build, through the Google provider's hooks and trigger.
+
+The provider is imported inside the functions: that takes seconds, and is for a task that really builds there only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import SettingsError
+from respan.images.errors import ImageError
+from respan.images.request import BuiltImage, ImageRequest
+
+if TYPE_CHECKING:
+    from google.cloud.devtools.cloudbuild_v1.types import Build
+
+DEFAULT_CONNECTION = "google_cloud_default"
+_DOCKER = "gcr.io/cloud-builders/docker"
+
+
+def build_tag(request: ImageRequest) -> str:
+    """The tag of the build, by which a retry, and a later revision with the same content, finds it."""
+    return f"respan-{hashlib.sha256(request.content_tag.encode()).hexdigest()[:40]}"
+
+
+def source_bucket(project: str) -> str:
+    """Where ``gcloud builds submit`` puts sources, too; it makes the bucket when it is first used."""
+    return f"{project}_cloudbuild"
+
+
+def source_object(request: ImageRequest) -> str:
+    return f"source/respan-{request.content}.tgz"
+
+
+def build_message(request: ImageRequest, bucket: str) -> Build:
+    """What Cloud Build is asked to do: one step that builds from the uploaded source, and two tags to push."""
+    from google.cloud.devtools.cloudbuild_v1.types import Build
+
+    tags = [request.revision_tag, request.content_tag]
+    named = [word for tag in tags for word in ("--tag", tag)]
+    labels = [word for name, value in request.labels.items() for word in ("--label", f"{name}={value}")]
+    return Build(
+        source={"storage_source": {"bucket": bucket, "object_": source_object(request)}},
+        steps=[{"name": _DOCKER, "args": ["build", "--file", request.dockerfile, *named, *labels, "."]}],
+        images=tags,
+        tags=[build_tag(request)],
+        timeout=timedelta(seconds=request.timeout_seconds),
+    )
+
+
+def pack(folder: Path, target: io.BufferedIOBase) -> None:
+    """Writes ``folder`` without git's own files as a ``.tar.gz``. Symbolic links stay links."""
+
+    def without_git(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if Path(member.name).parts[:1] == (".git",) else member
+
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        archive.add(folder, arcname=".", filter=without_git)
+
+
+def usable(builds: Iterable[Build]) -> Build | None:
+    """The newest build that succeeded or may still: Cloud Build lists the newest first."""
+    from google.cloud.devtools.cloudbuild_v1.types import Build
+
+    hopeful = (Build.Status.SUCCESS, Build.Status.PENDING, Build.Status.QUEUED, Build.Status.WORKING)
+    return next((build for build in builds if build.status in hopeful), None)
+
+
+def built_image(build: Build, request: ImageRequest, *, reused: bool) -> BuiltImage:
+    """What a build that has succeeded made. Raises ``ImageError`` where it tells no digest."""
+    for image in build.results.images:
+        repository, _, tag = image.name.rpartition(":")
+        if repository == request.repository and not tag.startswith("content-"):
+            return BuiltImage(image=f"{repository}@{image.digest}", tag=image.name, reused=reused)
+    raise ImageError(
+        f"Cloud Build {build.id} succeeded but tells no digest of {request.repository}: see {build.log_url}"
+    )
+
+
+def failure_of(build: Build) -> ImageError:
+    why = build.failure_info.detail or build.status_detail or build.status.name
+    return ImageError(f"Cloud Build {build.id} failed: {' '.join(why.split())}; see {build.log_url}")
+
+
+class CloudBuild:
+    """The service, by an Airflow connection to Google Cloud."""
+
+    def __init__(self, connection: str | None) -> None:
+        from airflow.providers.google.cloud.hooks.cloud_build import CloudBuildHook
+
+        self.connection = connection or DEFAULT_CONNECTION
+        self._hook = CloudBuildHook(gcp_conn_id=self.connection)
+
+    @property
+    def project(self) -> str:
+        """Raises ``SettingsError`` where neither the connection nor the credentials name one."""
+        project = self._hook.project_id
+        if not project:
+            raise SettingsError(f"Airflow connection {self.connection!r} names no Google Cloud project: add one to it")
+        return project
+
+    def builds(self, request: ImageRequest) -> list[Build]:
+        """All builds of this content, the newest first."""
+        found: list[Build] = self._hook.list_builds(project_id=self.project, filter_=f'tags="{build_tag(request)}"')
+        return found
+
+    def start(self, request: ImageRequest) -> str:
+        """Uploads the source, unless it is there, and submits a build; its id."""
+        from airflow.providers.google.cloud.hooks.gcs import GCSHook
+
+        storage, bucket, name = (
+            GCSHook(gcp_conn_id=self.connection),
+            source_bucket(self.project),
+            source_object(request),
+        )
+        if not storage.exists(bucket, name):
+            with tempfile.NamedTemporaryFile(prefix="respan-source-", suffix=".tgz") as file:
+                pack(request.context, file)  # type: ignore[arg-type]
+                file.flush()
+                storage.upload(bucket, name, filename=file.name)
+        _, build = self._hook.create_build_without_waiting_for_result(
+            build=build_message(request, bucket), project_id=self.project
+        )
+        return str(build)
+
+    def trigger(self, build: str) -> Any:
+        """Fires when the build has ended."""
+        from airflow.providers.google.cloud.triggers.cloud_build import CloudBuildCreateBuildTrigger
+
+        return CloudBuildCreateBuildTrigger(id_=build, project_id=self.project, gcp_conn_id=self.connection)

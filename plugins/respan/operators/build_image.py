@@ -1,0 +1,116 @@
+"""The task that builds the container image of a revision."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowException, TaskDeferred
+
+from ml.settings import Settings, load_settings
+from respan.failures import told_to_airflow
+from respan.images import cloud_build
+from respan.images.building import build_image
+from respan.images.credentials import login_from_connection
+from respan.images.engines import ENGINES
+from respan.images.process import EngineProcess, engine_environment
+from respan.images.request import NO_IMAGE, BuiltImage, ImageRequest, content_key
+from respan.supervision import end_with_supervisor
+
+_CLOUD_BUILD = "cloud_build"
+
+
+class BuildImageOperator(BaseOperator):
+    """Builds ``<repository>:<revision>`` as ``ci_cd.image`` says, pushes it, and returns a
+    :class:`~respan.images.request.BuiltImage` with its digest.
+
+    An image with the same content is not built again, so a retry finds what an earlier try has built. The engine's
+    output is the task's log. A failing build, a refused login or a missing engine is not retried; a registry or daemon
+    that can't be reached is. Killing the task, or the supervisor that Airflow runs it under, kills the engine and all
+    that it started. Cloud Build is awaited without a worker; a retry waits for the build that was submitted.
+
+    :param pipeline: the pipeline whose settings say how.
+    :param revision: the full commit id (templated).
+    :param previous: the revision that was processed before (templated); for the checkout, where there is none yet.
+    """
+
+    template_fields: Sequence[str] = ("revision", "previous")
+    ui_color = "#e8f6ee"
+
+    def __init__(self, *, pipeline: str, revision: str, previous: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.revision = revision
+        self.previous = previous
+        self._process: EngineProcess | None = None
+
+    def execute(self, context: Context) -> BuiltImage:
+        end_with_supervisor()
+        with told_to_airflow():
+            settings = load_settings(self.pipeline)
+            if settings.ci_cd.image.builder == "none":
+                self.log.info("no image is built: ci_cd.image.builder is none")
+                return NO_IMAGE
+            request = self._request(settings, context)
+            if settings.ci_cd.image.builder == _CLOUD_BUILD:
+                return self._build_in_cloud(settings, request)
+            return self._build_here(settings, request)
+
+    def on_kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+
+    def cloud_build_ended(self, context: Context, event: dict[str, Any]) -> BuiltImage:
+        """Resumes when Cloud Build has ended; what it says now is what counts, not what the event said."""
+        with told_to_airflow():
+            settings = load_settings(self.pipeline)
+            request = self._request(settings, context)
+            ended = next(iter(cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)), None)
+            if ended is not None and cloud_build.usable([ended]) is None:
+                raise cloud_build.failure_of(ended)
+            if ended is None or event.get("status") != "success":
+                raise AirflowException(f"Cloud Build can't be followed: {event.get('message')}")
+            return cloud_build.built_image(ended, request, reused=False)
+
+    def _build_here(self, settings: Settings, request: ImageRequest) -> BuiltImage:
+        image = settings.ci_cd.image
+        login = login_from_connection(image.connection, request.repository) if request.push else None
+        self._process = EngineProcess(
+            engine_environment(os.environ), image.timeout_seconds, lambda line: self.log.info("%s", line)
+        )
+        engine = ENGINES[image.builder](self._process, login, image.connection)
+        return build_image(engine, self._process, request)
+
+    def _build_in_cloud(self, settings: Settings, request: ImageRequest) -> BuiltImage:
+        service = cloud_build.CloudBuild(settings.ci_cd.image.connection)
+        found = cloud_build.usable(service.builds(request))
+        if found is not None and found.results.images:
+            return cloud_build.built_image(found, request, reused=True)
+        build = found.id if found is not None else service.start(request)
+        self.log.info("waiting for Cloud Build %s", build)
+        raise TaskDeferred(
+            trigger=service.trigger(build),
+            method_name="cloud_build_ended",
+            timeout=timedelta(seconds=request.timeout_seconds),
+        )
+
+    def _request(self, settings: Settings, context: Context) -> ImageRequest:
+        from respan.git import ensure_checkout
+
+        image = settings.ci_cd.image
+        checkout = ensure_checkout(settings, context["run_id"], self.revision, self.previous)
+        request = ImageRequest(
+            repository=image.repository or "",
+            revision=self.revision,
+            content=content_key(checkout.content([""]), image.dockerfile, image.builder),
+            context=checkout.path,
+            dockerfile=image.dockerfile,
+            source=settings.ci_cd.remote or "",
+            push=image.push or image.builder == _CLOUD_BUILD,
+            timeout_seconds=image.timeout_seconds,
+        )
+        request.check()
+        return request
