@@ -141,7 +141,13 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[
-                    tfma.MetricConfig(class_name=METRIC, threshold=thresholds),
+                    tfma.MetricConfig(
+                        class_name=METRIC,
+                        # As plain `threshold` they would hold for each label, too.
+                        per_slice_thresholds=[
+                            tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=thresholds)
+                        ],
+                    ),
                     tfma.MetricConfig(class_name="ExampleCount"),
                 ]
             )

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
+from tensorflow_model_analysis.metrics.metric_specs import metric_thresholds_from_metrics_specs
 
 from ml.cli import run
 from ml.errors import NotFoundError, SettingsError
@@ -14,6 +16,7 @@ from ml.graph import graph_source, read_graph
 from ml.home import pipeline_folder
 from ml.settings import load_settings
 from ml.tfx.compilation import compile_graph
+from ml.tfx.factory import evaluation_config
 from ml.tfx.sources import bind_pipeline, sources_version
 
 PIPELINE = "image_classification"
@@ -48,6 +51,15 @@ def test_the_tuner_is_there_when_it_is_enabled_and_the_trainer_waits_for_it() ->
     assert "Tuner" not in [node.id for node in compile_graph(plain).nodes]
     assert "Tuner" in compile_graph(tuned).node("Trainer").upstream
     assert graph_source(plain) != graph_source(tuned)
+
+
+def test_the_blessing_is_decided_overall_and_not_for_each_label() -> None:
+    config = evaluation_config(load_settings(PIPELINE))
+    keys = list(metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config))
+    assert sorted(key.is_diff for key in keys) == [False, True], "the value, and its change against the baseline"
+    poor = {key: -0.5 if key.is_diff else 0.1 for key in keys}
+    assert not validate_metrics(((), poor), config).validation_ok
+    assert validate_metrics(((("label", b"4"),), poor), config).validation_ok
 
 
 def test_a_stale_graph_is_found_and_compiled_anew(own_pipeline: Path) -> None:
