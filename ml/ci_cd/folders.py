@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from itertools import count
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def remove(folder: Path) -> None:
                 pending.append(up)
     for empty in reversed(emptied):
         _try(os.rmdir, empty)
+
+
+def read_file(file: Path, most: int) -> bytes | None:
+    """What code under test wrote to ``file``, at most ``most`` bytes of it; None where it is missing or no plain
+    file."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(opened, "rb") as stream:
+        return stream.read(most) if stat.S_ISREG(os.fstat(opened).st_mode) else None
 
 
 def _try(action: object, *arguments: object) -> bool:

@@ -37,6 +37,10 @@ class Output:
         """The last lines."""
         return _text(self._tail)
 
+    @property
+    def ends_a_line(self) -> bool:
+        return not self.size or self._tail.endswith(b"\n")
+
     def last_error(self) -> str | None:
         """The last line that a command of ``ml`` ended with, ``error: …``, without that word; else the last line of
         all."""
@@ -70,6 +74,8 @@ def forward(written: int, result: int, output: int) -> tuple[bytes, Output]:
                 ending += data
     while _copy(written, output, seen):
         pass
+    if not seen.ends_a_line:
+        _write(output, b"\n")  # what the command says next begins its own line
     return bytes(ending), seen
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ml.ci_cd.clean_environment import erase_first_environment, import_root, sandbox_environment
-from ml.ci_cd.folders import remove
+from ml.ci_cd.folders import read_file, remove
 from ml.ci_cd.guard import Ending, Limit, be_guard, close_files
 from ml.ci_cd.output import Output, forward
 from ml.ci_cd.process_tree import adopting_orphans, descendants, end_descendants
@@ -211,10 +211,9 @@ def run_ml(
 
 def _read_document(file: Path) -> dict[str, Any] | None:
     """The last line of ``file`` as a JSON document. Code under test wrote it, so it may be anything."""
+    lines = (read_file(file, _LARGEST_DOCUMENT) or b"").strip().splitlines()
     try:
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
-            lines = stream.read(_LARGEST_DOCUMENT).strip().splitlines()
         document = json.loads(lines[-1]) if lines else None
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
