@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException
@@ -32,7 +32,6 @@ class MlCommandOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("arguments",)
     ui_color = "#e8f1fb"
-    hook_class: ClassVar[type[TfxHook]] = TfxHook
 
     def __init__(self, *, arguments: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -50,6 +49,10 @@ class MlCommandOperator(BaseOperator):
             output.seek(0)
             return self._document(output.read().decode("utf-8", "replace"))
 
+    def hook(self) -> TfxHook:
+        """Which interpreter runs the command."""
+        return TfxHook()
+
     def on_kill(self) -> None:
         if self._command is not None:
             self._command.kill()
@@ -60,7 +63,7 @@ class MlCommandOperator(BaseOperator):
         last_line = last_error = ""
         with open(reading, encoding="utf-8", errors="replace") as lines:  # noqa: PTH123 - a file descriptor
             try:
-                self._command = self.hook_class().start(argv, stdout=stdout, stderr=writing)
+                self._command = self.hook().start(argv, stdout=stdout, stderr=writing)
             finally:
                 os.close(writing)
             with self._command as command:
