@@ -94,9 +94,9 @@ class Engine:
         return told
 
     def _build_options(self, request: ImageRequest) -> list[str]:
-        # Files and image are dated by the commit, so that the same content has the same digest wherever it is built.
-        dated = [] if request.created is None else ["--timestamp", str(request.created)]
-        return ["--layers", *dated]
+        # A fixed --timestamp would give the same content the same digest on every machine. But it dates all files anew,
+        # so Python would take the compiled modules in the image for stale ones and compile them at each start.
+        return ["--layers"]
 
     def _push_options(self, digest_file: Path) -> list[str]:
         return ["--digestfile", str(digest_file)]

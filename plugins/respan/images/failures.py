@@ -30,6 +30,7 @@ _UNAUTHORISED = re.compile(
 _LOG_LINE = re.compile(r'^time="[^"]*" level=')
 _ERROR_LINE = re.compile(r"^(error|ERROR|Error): ")
 _STEP = re.compile(r"\b(?:STEP|Step) (\d+/\d+) ?: ?(.+)|^#\d+ \[(?:\S+ )?(\d+/\d+)\] (.+)")
+_TOLD_STEP = re.compile(r'^building at STEP "(?:[^"\\]|\\.)*": ')
 _LONGEST = 500
 
 
@@ -76,7 +77,7 @@ def failed(
         )
     if action == "build":
         step = last_step(lines)
-        return ImageError(f"the image can't be built: {f'step {step}: ' if step else ''}{words}")
+        return ImageError(f"the image can't be built: {f'step {step}: ' if step else ''}{_TOLD_STEP.sub('', words)}")
     if _UNAUTHORISED.search(words) or _DENIED.search(words):
         login = f"the login in connection {connection!r}" if connection else "to go on without a login"
         hint = "" if connection else "; name a connection with one in ci_cd.image.connection"

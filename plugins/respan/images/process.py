@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ml.home import PROJECT
 from respan.images import guard
-from respan.images.errors import ImageError
+from respan.images.errors import ImageError, ImageServiceError
 
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "DBUS_SESSION_BUS_ADDRESS")
 _KEPT_OF_NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -51,9 +51,12 @@ class EngineProcess:
         self._ends_at = time.monotonic() + timeout_seconds
         self._log = log
         self._guard: subprocess.Popen[bytes] | None = None
+        self._killed = False
 
     def seconds_left(self) -> float:
-        """Raises ``ImageError`` when there are none."""
+        """Raises ``ImageError`` when there are none, and ``ImageServiceError`` after :meth:`kill`."""
+        if self._killed:
+            raise ImageServiceError("the task was killed, and its engine with it")
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise ImageError(
@@ -76,7 +79,7 @@ class EngineProcess:
         :param environment: further variables.
         :param inherited: open files that it inherits.
 
-        Raises ``ImageError`` when the time is up, after the command and all that it started was killed.
+        Raises as :meth:`seconds_left`, after the command and all that it started was killed.
         """
         self._log(" ".join(argv))
         with tempfile.TemporaryFile() as output:
@@ -86,7 +89,14 @@ class EngineProcess:
             return Ended(code, lines, output.read().decode("utf-8", "replace"))
 
     def kill(self) -> None:
-        """Kills the running command and all that it started; may be called from a signal handler, and repeatedly."""
+        """Kills the running command and all that it started; no other is run any more.
+
+        May be called from a signal handler, and repeatedly.
+        """
+        self._killed = True
+        self._end()
+
+    def _end(self) -> None:
         if self._guard is not None:
             self._guard.send_signal(signal.SIGTERM)
 
@@ -94,9 +104,9 @@ class EngineProcess:
         self, argv: Sequence[str], variables: Mapping[str, str], inherited: Sequence[int], stdout: int | None
     ) -> tuple[int, tuple[str, ...]]:
         lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        limit = threading.Timer(self.seconds_left(), self._end)
         reading, writing = os.pipe()
         with open(reading, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - a file descriptor
-            limit = threading.Timer(self.seconds_left(), self.kill)
             try:
                 engine = self._start(argv, variables, inherited, writing if stdout is None else stdout, writing)
             finally:
@@ -111,7 +121,7 @@ class EngineProcess:
                 code = engine.wait()
             finally:
                 limit.cancel()
-                self.kill()
+                self._end()
                 engine.wait()
         self.seconds_left()
         return code, tuple(lines)

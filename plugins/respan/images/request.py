@@ -42,8 +42,6 @@ class ImageRequest:
     :param content: :func:`content_key` of what the image is made from, which becomes another one.
     :param dockerfile: path below ``context``.
     :param source: where the code comes from; a label.
-    :param created: the commit's time in seconds since 1970. Images of the same content are then equal, where the engine
-        can do that; None: the time of the build.
     """
 
     repository: str
@@ -54,7 +52,6 @@ class ImageRequest:
     source: str
     push: bool
     timeout_seconds: float
-    created: int | None = None
 
     @property
     def revision_tag(self) -> str:

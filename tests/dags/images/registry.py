@@ -2,7 +2,7 @@
 
 It keeps blobs and manifests in memory and speaks the part of the OCI distribution protocol that engines need to push
 and pull: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md. With a login it asks for HTTP's
-basic authentication; ``broken`` makes it answer 503 to everything.
+basic authentication; ``broken`` makes it answer 503 to everything, and :meth:`Registry.hold` lets uploads wait.
 """
 
 from __future__ import annotations
@@ -35,10 +35,13 @@ class Registry:
         self.tags: dict[tuple[str, str], str] = {}  # repository, tag: digest
         self.uploads: dict[str, bytearray] = {}
         self.lock = threading.Lock()
-        registry = self
+        self.held = threading.Event()
+        self._held_part: str | None = None
+        self._released = threading.Event()
+        held = self
 
         class Handler(_Handler):
-            held = registry
+            registry = held
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -54,6 +57,23 @@ class Registry:
             self._server.shutdown()
             thread.join()
             self._server.server_close()
+
+    def hold(self, part: str) -> None:
+        """From now on, PUT requests with ``part`` in their path wait; ``held`` is set when the first has come."""
+        self._held_part = part
+
+    def release(self) -> None:
+        """What waits is dropped, unanswered; what comes is answered again."""
+        self._held_part = None
+        self._released.set()
+
+    def wait_if_held(self, path: str) -> bool:
+        """Whether this request was held."""
+        if self._held_part is None or self._held_part not in path:
+            return False
+        self.held.set()
+        self._released.wait()
+        return True
 
     def tags_of(self, repository: str) -> dict[str, str]:
         """tag → digest."""
@@ -73,7 +93,8 @@ def sha256(content: bytes) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    held: Registry
+    disable_nagle_algorithm = True
+    registry: Registry
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -90,13 +111,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle(self._patch)
 
     def do_PUT(self) -> None:
-        self._handle(self._put)
+        if self.registry.wait_if_held(self.path):
+            self.close_connection = True
+        else:
+            self._handle(self._put)
 
     def _handle(self, answer: Any) -> None:
         self.content = self._body()
         self.url = urlsplit(self.path)
-        with self.held.lock:
-            if self.held.broken:
+        with self.registry.lock:
+            if self.registry.broken:
                 self._error(503, "UNAVAILABLE", "out of order")
             elif not self._authorised():
                 headers = {"WWW-Authenticate": 'Basic realm="registry"'}
@@ -105,9 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
                 answer()
 
     def _authorised(self) -> bool:
-        if self.held.login is None:
+        if self.registry.login is None:
             return True
-        expected = base64.b64encode(":".join(self.held.login).encode()).decode()
+        expected = base64.b64encode(":".join(self.registry.login).encode()).decode()
         return self.headers.get("Authorization") == f"Basic {expected}"
 
     def _body(self) -> bytes:
@@ -125,10 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if path in ("/v2/", "/v2"):
             self._send(200, b"{}")
         elif match := _BLOB.fullmatch(path):
-            self._send_found(match[2], "application/octet-stream", self.held.blobs.get(match[2]), "BLOB_UNKNOWN")
+            self._send_found(match[2], "application/octet-stream", self.registry.blobs.get(match[2]), "BLOB_UNKNOWN")
         elif match := _MANIFEST.fullmatch(path):
-            digest = self.held.tags.get((match[1], match[2]), match[2])
-            kind, content = self.held.manifests.get(digest, ("", None))
+            digest = self.registry.tags.get((match[1], match[2]), match[2])
+            kind, content = self.registry.manifests.get(digest, ("", None))
             self._send_found(digest, kind, content, "MANIFEST_UNKNOWN")
         else:
             self._error(404, "NOT_FOUND", path)
@@ -143,30 +167,30 @@ class _Handler(BaseHTTPRequestHandler):
         match = _UPLOADS.fullmatch(self.url.path)
         if match is None:
             return self._error(404, "NOT_FOUND", self.url.path)
-        name = str(len(self.held.uploads))
-        self.held.uploads[name] = bytearray()
+        name = str(len(self.registry.uploads))
+        self.registry.uploads[name] = bytearray()
         return self._send(202, b"", {"Location": f"/v2/{match[1]}/blobs/uploads/{name}", "Range": "0-0"})
 
     def _patch(self) -> None:
         match = _UPLOAD.fullmatch(self.url.path)
         if match is None:
             return self._error(404, "BLOB_UPLOAD_UNKNOWN", self.url.path)
-        upload = self.held.uploads[match[2]]
+        upload = self.registry.uploads[match[2]]
         upload += self.content
         return self._send(202, b"", {"Location": self.url.path, "Range": f"0-{len(upload) - 1}"})
 
     def _put(self) -> None:
         if match := _UPLOAD.fullmatch(self.url.path):
-            content = bytes(self.held.uploads[match[2]] + self.content)
+            content = bytes(self.registry.uploads[match[2]] + self.content)
             digest = parse_qs(self.url.query)["digest"][0]
             if sha256(content) != digest:
                 return self._error(400, "DIGEST_INVALID", digest)
-            self.held.blobs[digest] = content
+            self.registry.blobs[digest] = content
         elif match := _MANIFEST.fullmatch(self.url.path):
             digest = sha256(self.content)
-            self.held.manifests[digest] = (self.headers["Content-Type"], self.content)
+            self.registry.manifests[digest] = (self.headers["Content-Type"], self.content)
             if not match[2].startswith("sha256:"):
-                self.held.tags[match[1], match[2]] = digest
+                self.registry.tags[match[1], match[2]] = digest
         else:
             return self._error(404, "NOT_FOUND", self.url.path)
         return self._send(201, b"", {"Location": self.url.path, "Docker-Content-Digest": digest})
