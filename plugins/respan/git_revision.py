@@ -64,20 +64,20 @@ def _state(pipeline: str, branch: str, head: str) -> BranchState:
     return BranchState(branch, head, last.revision if last else None, claim.run if claim else None)
 
 
-def refusal(revision: str, holder: str, state: str | None, *, by_event: bool, again: bool) -> str | None:
+def refusal(revision: str, holder: str, state: str | None, *, asked: bool, again: bool) -> str | None:
     """Why a run may not take ``revision`` over from the run ``holder``, one line; None where it may.
 
     :param state: the holder's state in Airflow; None: there is no such run any more.
-    :param by_event: whether the run that asks was started by a new revision, not by a person or a program.
-    :param again: whether it was asked to process what is processed already.
+    :param asked: whether somebody asks for this revision or run, and not an event, a schedule or who waits for news.
+    :param again: whether what is processed already is wanted.
     """
     held = f"revision {revision} belongs to run {holder}"
     if state in ("queued", "running"):
         return f"{held}, which is {state}: nothing to do here"
     if state == "success":
         again_by_hand = "to process it again, start a run by hand with the scope modules or whole"
-        return None if again and not by_event else f"{held}, which has succeeded; {again_by_hand}"
-    if by_event:
+        return None if again and asked else f"{held}, which has succeeded; {again_by_hand}"
+    if not asked:
         told = f"is {state}: clear its failed task" if state else "is gone: start a run by hand"
         return f"{held}, which {told}, or push a new commit"
     return None

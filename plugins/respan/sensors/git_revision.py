@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, Context, DagRunState
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from ml.ci_cd.revisions import check_revision_name, claim, processed, take_over
@@ -26,8 +26,8 @@ class GitRevisionSensor(BaseOperator):
     Returns ``{"revision", "previous", "branch"}``; ``previous`` is the revision of the branch that was processed last,
     None before the first. It looks at the branch itself, whatever an event told, so that several pushes are one change.
     A claim holds for good, so that each revision has one run: a retry finds its own, a second run skips. Another run
-    takes a revision over only if it wasn't started by an event, and the holder failed or is gone; if the holder
-    succeeded, then with a ``scope`` other than auto.
+    takes a revision over only if it was started by hand (or by a program: the API, a TriggerDagRunOperator) and doesn't
+    wait, and the holder failed or is gone; if the holder succeeded, then with a ``scope`` other than auto.
 
     A remote that can't be reached is asked again, in the triggerer, for ``ci_cd.unreachable_seconds``. A branch that
     isn't there, or an empty repository, fails at once.
@@ -87,11 +87,20 @@ class GitRevisionSensor(BaseOperator):
             return self._take(context, branch, head)
 
     @property
+    def _waits(self) -> bool:
+        return self.wait and not self.revision
+
+    @property
     def _again(self) -> bool:
         """Whether what is processed already is wanted. Who waits for something new never wants it."""
-        return self.scope != "auto" and (not self.wait or bool(self.revision))
+        return self.scope != "auto" and not self._waits
 
-    def _wait_for_remote(self, settings: Settings, until: float | None, error: RemoteError) -> None:
+    def _asked(self, run_type: str) -> bool:
+        """Whether somebody asked for what this run does, and may be given what another run failed to process. Else a
+        DAG that always runs again would try a revision that fails for ever."""
+        return run_type in ("manual", "operator_triggered") and not self._waits
+
+    def _wait_for_remote(self, settings: Settings, until: float | None, error: RemoteError) -> NoReturn:
         if self.wait:
             self._wait_for_revision()
         if until is None:
@@ -101,7 +110,7 @@ class GitRevisionSensor(BaseOperator):
         trigger = GitRemoteTrigger(self.pipeline, self.branch or None, until)
         self.defer(trigger=trigger, method_name="execute_complete")
 
-    def _wait_for_revision(self) -> None:
+    def _wait_for_revision(self) -> NoReturn:
         self.defer(trigger=GitRevisionTrigger(self.pipeline, self.branch or None), method_name="execute_complete")
 
     def _take(self, context: Context, branch: str, revision: str) -> dict[str, Any]:
@@ -125,7 +134,7 @@ class GitRevisionSensor(BaseOperator):
                 revision,
                 holder,
                 _run_state(context, holder),
-                by_event=run.run_type == "asset_triggered",
+                asked=self._asked(run.run_type),
                 again=self._again,
             )
             if why:
@@ -136,8 +145,8 @@ class GitRevisionSensor(BaseOperator):
                 continue  # another run was faster: see who
             self.log.info("took %s over from run %s", revision, holder)
 
-    def _nothing(self, why: str) -> None:
-        if not self.wait or self.revision:
+    def _nothing(self, why: str) -> NoReturn:
+        if not self._waits:
             raise AirflowSkipException(why)
         self.log.info("%s", why)
         self._wait_for_revision()
@@ -153,5 +162,4 @@ def _run_state(context: Context, run: str) -> str | None:
     instance: Any = context["ti"]
     if not instance.get_dr_count(dag_id=dag_id, run_ids=[run_id]):
         return None
-    state: str = instance.get_dagrun_state(dag_id=dag_id, run_id=run_id)
-    return state
+    return str(DagRunState(instance.get_dagrun_state(dag_id=dag_id, run_id=run_id)).value)
