@@ -25,7 +25,7 @@ from respan.operators.command import MlCommandOperator
 from respan.operators.training import TriggerTrainingOperator
 from respan.params import REASON
 from respan.pipeline_dag import pipeline_dag
-from respan.training_request import BATCH_PATTERN, TrainingRequest
+from respan.training_request import BATCH_PATTERN, TrainingRequest, not_released
 
 from ml.batches import open_batch
 from ml.home import pipeline_storage
@@ -65,12 +65,11 @@ def retraining(settings: Settings) -> None:
 
     @task(task_id="is_released")
     def is_released(trained: Any, request: Any) -> dict[str, Any]:
-        release: dict[str, Any] = trained["release"] or {}
-        if release.get("version") is None:
-            told = f"training run {trained['run_id']} released nothing: its candidate was not blessed or not approved"
+        if told := not_released(trained):
             if TrainingCause(request["cause"]) is TrainingCause.NEW_DATA:
                 raise AirflowSkipException(told)
             raise AirflowFailException(told)
+        release: dict[str, Any] = trained["release"]
         return release
 
     span = MlCommandOperator(task_id="prepare_span", arguments=["span", "prepare", name, requested("batch")])

@@ -50,3 +50,11 @@ def cause_of_run(run_type: str, given: str | None) -> TrainingCause:
     if given is not None:
         return TrainingCause(given)
     return TrainingCause.SCHEDULE if run_type in _ON_SCHEDULE else TrainingCause.MANUAL
+
+
+def not_released(trained: Mapping[str, Any]) -> str | None:
+    """Why what :class:`respan.operators.training.TriggerTrainingOperator` returned is no release, one line; None where
+    it is one."""
+    if (trained["release"] or {}).get("version") is not None:
+        return None
+    return f"training run {trained['run_id']} released nothing: its candidate was not blessed or not approved"
