@@ -49,7 +49,8 @@ def python_files(checkout: Path, paths: Iterable[str]) -> list[str]:
 
 def _is_inside(root: Path, path: str) -> bool:
     try:
-        return (root / path).is_file() and (root / path).resolve() == Path(os.path.normpath(root / path))
+        real = (root / path).resolve()
+        return real == root / path and real.is_relative_to(root) and real.is_file()
     except (OSError, ValueError):
         return False
 
