@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Param
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from respan.sensors.git_revision import GitRevisionSensor
 
@@ -18,9 +17,9 @@ from ml.ci_cd.records import ProcessedRevision, Scope
 from ml.ci_cd.revisions import claim, claimed, record_processed
 from ml.home import pipeline_storage
 from ml.records import now
-from tests.dags.ci_cd import airflow_runs
-from tests.dags.ci_cd.airflow_runs import Outcome
+from tests.dags.ci_cd.airflow_runs import make_database
 from tests.dags.ci_cd.git_remote import GitRemote
+from tests.dags.ci_cd.sensor_runs import SensorRuns
 from tests.dags.pipeline_folders import write_pipeline
 
 pytestmark = pytest.mark.slow
@@ -30,63 +29,20 @@ TRIGGERS = "respan.triggers.git_revision"
 
 @pytest.fixture(scope="module", autouse=True)
 def database() -> None:
-    airflow_runs.make_database()
-
-
-class Runs:
-    """Runs of a DAG whose first task is the sensor, as the ci_cd DAG has it."""
-
-    def __init__(self, number: int, *, wait: bool) -> None:
-        params: Any = {
-            "revision": Param(None, type=["null", "string"]),
-            "branch": Param(None, type=["null", "string"]),
-            "scope": "auto",
-        }
-        with DAG(f"watched{number}.ci_cd", schedule=None, params=params, render_template_as_native_obj=False) as dag:
-            GitRevisionSensor(
-                task_id="detect",
-                pipeline="watched",
-                revision="{{ params.revision or '' }}",
-                branch="{{ params.branch or '' }}",
-                scope="{{ params.scope }}",
-                wait=wait,
-            )
-        self.dag = dag
-        airflow_runs.store(dag)
-
-    def holder(self, run_id: str) -> str:
-        return f"{self.dag.dag_id}/{run_id}"
-
-    def by_event(self, run_id: str) -> Outcome:
-        airflow_runs.start(self.dag, run_id, "asset_triggered", {})
-        return self.again(run_id)
-
-    def by_hand(self, run_id: str, **params: str) -> Outcome:
-        airflow_runs.start(self.dag, run_id, "manual", params)
-        return self.again(run_id)
-
-    def through_the_triggerer(self, run_id: str) -> Outcome:
-        airflow_runs.start(self.dag, run_id, "manual", {})
-        return airflow_runs.execute(self.dag, run_id, deferred=True)
-
-    def again(self, run_id: str) -> Outcome:
-        return airflow_runs.execute(self.dag, run_id)
-
-    def end(self, run_id: str, state: str | None) -> None:
-        airflow_runs.set_run_state(self.dag, run_id, state)
+    make_database()
 
 
 _NUMBERS = iter(range(1_000_000))
 
 
 @pytest.fixture
-def make_runs() -> Callable[..., Runs]:
-    """Runs of a DAG of this test's own."""
-    return lambda *, wait: Runs(next(_NUMBERS), wait=wait)
+def make_runs() -> Callable[..., SensorRuns]:
+    """SensorRuns of a DAG of this test's own."""
+    return lambda *, wait: SensorRuns(next(_NUMBERS), wait=wait)
 
 
 @pytest.fixture
-def runs(make_runs: Callable[..., Runs]) -> Runs:
+def runs(make_runs: Callable[..., SensorRuns]) -> SensorRuns:
     return make_runs(wait=False)
 
 
@@ -120,20 +76,20 @@ def found(revision: str, previous: str | None = None, branch: str = "main") -> d
     return {"revision": revision, "previous": previous, "branch": branch}
 
 
-def test_the_head_of_the_settings_branch_is_found_and_claimed_for_the_run(runs: Runs, remote: GitRemote) -> None:
+def test_the_head_of_the_settings_branch_is_found_and_claimed_for_the_run(runs: SensorRuns, remote: GitRemote) -> None:
     remote.push()
     head = remote.push()
     assert runs.by_event("one").result == found(head)
     assert holder_of(head) == runs.holder("one")
 
 
-def test_a_retry_finds_its_own_claim(runs: Runs, remote: GitRemote) -> None:
+def test_a_retry_finds_its_own_claim(runs: SensorRuns, remote: GitRemote) -> None:
     head = remote.push()
     runs.by_event("one")
     assert runs.again("one").result == found(head)
 
 
-def test_what_was_processed_last_is_what_the_change_is_compared_with(runs: Runs, remote: GitRemote) -> None:
+def test_what_was_processed_last_is_what_the_change_is_compared_with(runs: SensorRuns, remote: GitRemote) -> None:
     first = remote.push()
     processed(first)
     remote.push()
@@ -141,13 +97,13 @@ def test_what_was_processed_last_is_what_the_change_is_compared_with(runs: Runs,
     assert runs.by_event("one").result == found(head, previous=first)
 
 
-def test_another_branch_has_a_history_of_its_own(runs: Runs, remote: GitRemote) -> None:
+def test_another_branch_has_a_history_of_its_own(runs: SensorRuns, remote: GitRemote) -> None:
     processed(remote.push())
     featured = remote.push("feature/x")
     assert runs.by_hand("one", branch="feature/x").result == found(featured, branch="feature/x")
 
 
-def test_a_processed_head_is_skipped_unless_a_scope_is_asked_for(runs: Runs, remote: GitRemote) -> None:
+def test_a_processed_head_is_skipped_unless_a_scope_is_asked_for(runs: SensorRuns, remote: GitRemote) -> None:
     head = remote.push()
     processed(head)
     skipped = runs.by_event("one")
@@ -157,7 +113,7 @@ def test_a_processed_head_is_skipped_unless_a_scope_is_asked_for(runs: Runs, rem
     assert runs.by_hand("two", scope="whole").result == found(head, previous=head)
 
 
-def test_a_revision_by_its_id_needs_no_look_at_the_remote(runs: Runs, remote: GitRemote) -> None:
+def test_a_revision_by_its_id_needs_no_look_at_the_remote(runs: SensorRuns, remote: GitRemote) -> None:
     revision = remote.push()
     remote.vanish()
     assert runs.by_hand("one", revision=revision).result == found(revision)
@@ -165,7 +121,7 @@ def test_a_revision_by_its_id_needs_no_look_at_the_remote(runs: Runs, remote: Gi
 
 @pytest.mark.parametrize("holds", ["running", "queued", "success", "failed"])
 def test_a_run_that_an_event_started_never_takes_a_revision_from_another(
-    runs: Runs, remote: GitRemote, holds: str
+    runs: SensorRuns, remote: GitRemote, holds: str
 ) -> None:
     head = remote.push()
     runs.by_event("one")
@@ -180,7 +136,7 @@ def test_a_run_that_an_event_started_never_takes_a_revision_from_another(
 @pytest.mark.parametrize("ended", ["failed", None])
 @pytest.mark.parametrize("by", ["revision", "scope", "nothing"])
 def test_a_run_by_hand_takes_over_what_failed_or_is_gone(
-    runs: Runs, remote: GitRemote, ended: str | None, by: str
+    runs: SensorRuns, remote: GitRemote, ended: str | None, by: str
 ) -> None:
     head = remote.push()
     runs.by_event("one")
@@ -193,7 +149,9 @@ def test_a_run_by_hand_takes_over_what_failed_or_is_gone(
 
 @pytest.mark.parametrize("scope", ["auto", "whole"])
 @pytest.mark.parametrize("holds", ["running", "queued"])
-def test_a_run_by_hand_skips_what_is_being_processed(runs: Runs, remote: GitRemote, holds: str, scope: str) -> None:
+def test_a_run_by_hand_skips_what_is_being_processed(
+    runs: SensorRuns, remote: GitRemote, holds: str, scope: str
+) -> None:
     head = remote.push()
     runs.by_event("one")
     runs.end("one", holds)
@@ -202,7 +160,7 @@ def test_a_run_by_hand_skips_what_is_being_processed(runs: Runs, remote: GitRemo
     assert f"which is {holds}: nothing to do here" in skipped.log
 
 
-def test_what_another_run_has_processed_is_done_again_only_with_a_scope(runs: Runs, remote: GitRemote) -> None:
+def test_what_another_run_has_processed_is_done_again_only_with_a_scope(runs: SensorRuns, remote: GitRemote) -> None:
     head = remote.push()
     runs.by_event("one")
     runs.end("one", "success")
@@ -212,7 +170,7 @@ def test_what_another_run_has_processed_is_done_again_only_with_a_scope(runs: Ru
 
 
 def test_a_run_of_the_same_name_in_another_dag_is_another_run(
-    make_runs: Callable[..., Runs], remote: GitRemote
+    make_runs: Callable[..., SensorRuns], remote: GitRemote
 ) -> None:
     head = remote.push()
     one, other = make_runs(wait=False), make_runs(wait=False)
@@ -220,7 +178,7 @@ def test_a_run_of_the_same_name_in_another_dag_is_another_run(
     assert other.by_hand("scheduled").state == "skipped"
 
 
-def test_an_unreachable_remote_is_waited_for_in_the_triggerer(runs: Runs, remote: GitRemote) -> None:
+def test_an_unreachable_remote_is_waited_for_in_the_triggerer(runs: SensorRuns, remote: GitRemote) -> None:
     head = remote.push()
     remote.vanish()
     waiting = runs.by_event("one")
@@ -233,7 +191,7 @@ def test_an_unreachable_remote_is_waited_for_in_the_triggerer(runs: Runs, remote
     back.join()
 
 
-def test_a_remote_that_stays_unreachable_fails_in_one_line(runs: Runs, remote: GitRemote, settings: Path) -> None:
+def test_a_remote_that_stays_unreachable_fails_in_one_line(runs: SensorRuns, remote: GitRemote, settings: Path) -> None:
     remote.vanish()
     settings.write_text(content(remote, unreachable_seconds=0.1))
     failed = runs.through_the_triggerer("one")
@@ -252,7 +210,9 @@ def test_a_remote_that_only_the_triggerer_can_reach_is_given_up_as_well(remote: 
 
 
 @pytest.mark.parametrize("pushed", ["nothing", "another branch"])
-def test_an_empty_repository_and_a_missing_branch_fail_at_once(runs: Runs, remote: GitRemote, pushed: str) -> None:
+def test_an_empty_repository_and_a_missing_branch_fail_at_once(
+    runs: SensorRuns, remote: GitRemote, pushed: str
+) -> None:
     if pushed != "nothing":
         remote.push("elsewhere")
     failed = runs.by_event("one")
@@ -271,19 +231,19 @@ def test_an_empty_repository_and_a_missing_branch_fail_at_once(runs: Runs, remot
         ({"scope": "all"}, "is no scope: give one of auto, modules, whole"),
     ],
 )
-def test_names_from_outside_are_checked(runs: Runs, params: dict[str, str], message: str) -> None:
+def test_names_from_outside_are_checked(runs: SensorRuns, params: dict[str, str], message: str) -> None:
     failed = runs.by_hand("one", **params)
     assert failed.state == "failed"
     assert message in failed.error
 
 
-def test_a_pipeline_without_a_repository_is_told_which_key_to_set(runs: Runs, settings: Path) -> None:
+def test_a_pipeline_without_a_repository_is_told_which_key_to_set(runs: SensorRuns, settings: Path) -> None:
     settings.write_text("kind: image_classification\n")
     assert "set ci_cd.remote" in runs.by_event("one").error
 
 
 def test_who_waits_is_deferred_until_there_is_a_revision_that_nobody_has(
-    make_runs: Callable[..., Runs], remote: GitRemote
+    make_runs: Callable[..., SensorRuns], remote: GitRemote
 ) -> None:
     runs = make_runs(wait=True)
     processed(remote.push())
@@ -298,7 +258,7 @@ def test_who_waits_is_deferred_until_there_is_a_revision_that_nobody_has(
     assert holder_of(ended.result["revision"]) == runs.holder("three")
 
 
-def test_who_waits_waits_through_an_outage(make_runs: Callable[..., Runs], remote: GitRemote) -> None:
+def test_who_waits_waits_through_an_outage(make_runs: Callable[..., SensorRuns], remote: GitRemote) -> None:
     remote.vanish()
     waiting = make_runs(wait=True).by_hand("one")
     assert waiting.trigger is not None

@@ -49,31 +49,29 @@ class Watching:
     """A running trigger and what it told."""
 
     def __init__(self, events: AsyncIterator[TriggerEvent]) -> None:
-        self.told: list[Any] = []
-        self._came = asyncio.Event()
+        self._told: asyncio.Queue[Any] = asyncio.Queue()
         self._task = asyncio.ensure_future(self._collect(events))
 
     async def _collect(self, events: AsyncIterator[TriggerEvent]) -> None:
         async for event in events:
-            self.told.append(event.payload)
-            self._came.set()
+            self._told.put_nowait(event.payload)
 
     async def next(self) -> Any:
-        self._came.clear()
-        count = len(self.told)
-        await asyncio.wait_for(self._came.wait(), timeout=60)
-        assert len(self.told) == count + 1
-        return self.told[-1]["revision"]
+        """The next event, one that nobody has looked at."""
+        return await asyncio.wait_for(self._told.get(), timeout=120)
 
     async def nothing_comes(self) -> None:
-        count = len(self.told)
         await asyncio.sleep(_SOME_LOOKS)
-        assert len(self.told) == count
+        assert self._told.empty()
         assert not self._task.done()
 
     async def stop(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+
+
+def event(revision: str, branch: str = "main") -> dict[str, str]:
+    return {"pipeline": "watched", "branch": branch, "revision": revision}
 
 
 def watch(scenario: Any, branch: str | None = None) -> None:
@@ -98,11 +96,10 @@ def test_each_new_revision_is_told_once(remote: GitRemote) -> None:
     first = remote.push()
 
     async def scenario(watching: Watching) -> None:
-        assert await watching.next() == first
-        assert watching.told == [{"pipeline": "watched", "branch": "main", "revision": first}]
+        assert await watching.next() == event(first)
         await watching.nothing_comes()
         second = await asyncio.to_thread(remote.push)
-        assert await watching.next() == second
+        assert await watching.next() == event(second)
 
     watch(scenario)
 
@@ -111,7 +108,7 @@ def test_several_pushes_between_two_looks_are_one_event_with_the_newest(remote: 
     revisions = [remote.push() for _ in range(3)]
 
     async def scenario(watching: Watching) -> None:
-        assert await watching.next() == revisions[-1]
+        assert await watching.next() == event(revisions[-1])
         await watching.nothing_comes()
 
     watch(scenario)
@@ -127,7 +124,7 @@ def test_neither_a_processed_nor_a_claimed_revision_is_told(remote: GitRemote) -
         remote.reset(claimed)
         await watching.nothing_comes()
         new = await asyncio.to_thread(remote.push)
-        assert await watching.next() == new
+        assert await watching.next() == event(new)
 
     watch(scenario)
 
@@ -137,8 +134,7 @@ def test_another_branch_than_the_settings_can_be_watched(remote: GitRemote) -> N
     featured = remote.push("feature/x")
 
     async def scenario(watching: Watching) -> None:
-        assert await watching.next() == featured
-        assert watching.told[-1]["branch"] == "feature/x"
+        assert await watching.next() == event(featured, "feature/x")
 
     watch(scenario, branch="feature/x")
 
@@ -151,7 +147,7 @@ def test_changed_settings_count_for_who_watches_already(remote: GitRemote, setti
         other = await asyncio.to_thread(remote.push, "other")
         await watching.nothing_comes()
         settings.write_text(content(remote, branch="other"))
-        assert await watching.next() == other
+        assert await watching.next() == event(other, "other")
 
     watch(scenario)
 
@@ -162,7 +158,7 @@ def test_it_waits_for_an_empty_repository_and_outlives_outages_and_settings_half
     async def scenario(watching: Watching) -> None:
         await watching.nothing_comes()
         told, pushed = await asyncio.gather(watching.next(), asyncio.to_thread(remote.push))
-        assert told == pushed
+        assert told == event(pushed)
         remote.vanish()
         await watching.nothing_comes()
         remote.return_()
@@ -170,7 +166,7 @@ def test_it_waits_for_an_empty_repository_and_outlives_outages_and_settings_half
         await watching.nothing_comes()
         settings.write_text(content(remote))
         new = await asyncio.to_thread(remote.push)
-        assert await watching.next() == new
+        assert await watching.next() == event(new)
 
     watch(scenario)
 
@@ -186,7 +182,7 @@ def test_it_outlives_documents_that_are_damaged(remote: GitRemote) -> None:
         await watching.nothing_comes()
         storage.write(document, kept)
         new = await asyncio.to_thread(remote.push)
-        assert await watching.next() == new
+        assert await watching.next() == event(new)
 
     watch(scenario)
 
@@ -221,9 +217,9 @@ def test_waiting_for_a_remote_ends_when_it_answers(remote: GitRemote) -> None:
 
 def test_waiting_for_a_remote_ends_when_its_time_is_up(remote: GitRemote) -> None:
     remote.vanish()
-    event = asyncio.run(remote_event(time.time() + 0.1))
-    assert "\n" not in event["error"]
-    assert str(remote.path) in event["error"]
+    told = asyncio.run(remote_event(time.time() + 0.1))
+    assert "\n" not in told["error"]
+    assert str(remote.path) in told["error"]
 
 
 def test_waiting_for_a_remote_ends_when_only_the_branch_is_missing(remote: GitRemote) -> None:
@@ -243,7 +239,7 @@ def test_the_asset_is_stored_and_its_trigger_started_again_as_airflow_does(remot
     revision = remote.push()
 
     async def scenario() -> None:
-        event = await asyncio.wait_for(anext(again.run()), timeout=60)
-        assert event.payload == {"pipeline": "watched", "branch": "main", "revision": revision}
+        told = await asyncio.wait_for(anext(again.run()), timeout=60)
+        assert told.payload == event(revision)
 
     asyncio.run(scenario())
