@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -34,17 +35,15 @@ class BuildImageOperator(BaseOperator):
 
     :param pipeline: the pipeline whose settings say how.
     :param revision: the full commit id (templated).
-    :param previous: the revision that was processed before (templated); for the checkout, where there is none yet.
     """
 
-    template_fields: Sequence[str] = ("revision", "previous")
+    template_fields: Sequence[str] = ("revision",)
     ui_color = "#e8f6ee"
 
-    def __init__(self, *, pipeline: str, revision: str, previous: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, revision: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.revision = revision
-        self.previous = previous
         self._process: EngineProcess | None = None
 
     def execute(self, context: Context) -> BuiltImage:
@@ -54,10 +53,10 @@ class BuildImageOperator(BaseOperator):
             if settings.ci_cd.image.builder == "none":
                 self.log.info("no image is built: ci_cd.image.builder is none")
                 return NO_IMAGE
-            request = self._request(settings, context)
-            if settings.ci_cd.image.builder == _CLOUD_BUILD:
-                return self._build_in_cloud(settings, request)
-            return self._build_here(settings, request)
+            with self._request(settings, context) as request:
+                if settings.ci_cd.image.builder == _CLOUD_BUILD:
+                    return self._build_in_cloud(settings, request)
+                return self._build_here(settings, request)
 
     def on_kill(self) -> None:
         if self._process is not None:
@@ -67,8 +66,8 @@ class BuildImageOperator(BaseOperator):
         """Resumes when Cloud Build has ended; what it says now is what counts, not what the event said."""
         with told_to_airflow():
             settings = load_settings(self.pipeline)
-            request = self._request(settings, context)
-            ended = next(iter(cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)), None)
+            with self._request(settings, context) as request:
+                ended = next(iter(cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)), None)
             if ended is not None and cloud_build.usable([ended]) is None:
                 raise cloud_build.failure_of(ended)
             if ended is None or event.get("status") != "success":
@@ -85,6 +84,7 @@ class BuildImageOperator(BaseOperator):
         return build_image(engine, self._process, request)
 
     def _build_in_cloud(self, settings: Settings, request: ImageRequest) -> BuiltImage:
+        request.check()
         service = cloud_build.CloudBuild(settings.ci_cd.image.connection)
         found = cloud_build.usable(service.builds(request))
         if found is not None and found.results.images:
@@ -97,20 +97,23 @@ class BuildImageOperator(BaseOperator):
             timeout=timedelta(seconds=request.timeout_seconds),
         )
 
-    def _request(self, settings: Settings, context: Context) -> ImageRequest:
-        from respan.git import ensure_checkout
+    @contextlib.contextmanager
+    def _request(self, settings: Settings, context: Context) -> Iterator[ImageRequest]:
+        """What to build, from a checkout for the image alone: in the run's own one, tests have left what they wrote."""
+        from respan.git import ensure_checkout, remove_workspace
 
-        image = settings.ci_cd.image
-        checkout = ensure_checkout(settings, context["run_id"], self.revision, self.previous)
-        request = ImageRequest(
-            repository=image.repository or "",
-            revision=self.revision,
-            content=content_key(checkout.content([""]), image.dockerfile, image.builder),
-            context=checkout.path,
-            dockerfile=image.dockerfile,
-            source=settings.ci_cd.remote or "",
-            push=image.push or image.builder == _CLOUD_BUILD,
-            timeout_seconds=image.timeout_seconds,
-        )
-        request.check()
-        return request
+        image, workspace = settings.ci_cd.image, f"{context['run_id']}.image"
+        try:
+            checkout = ensure_checkout(settings, workspace, self.revision, None)
+            yield ImageRequest(
+                repository=image.repository or "",
+                revision=self.revision,
+                content=content_key(checkout.content([""]), image.dockerfile, image.builder),
+                context=checkout.path,
+                dockerfile=image.dockerfile,
+                source=settings.ci_cd.remote or "",
+                push=image.push or image.builder == _CLOUD_BUILD,
+                timeout_seconds=image.timeout_seconds,
+            )
+        finally:
+            remove_workspace(self.pipeline, workspace)

@@ -3,6 +3,7 @@
 It keeps blobs and manifests in memory and speaks the part of the OCI distribution protocol that engines need to push
 and pull: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md. With a login it asks for HTTP's
 basic authentication; ``broken`` makes it answer 503 to everything, and :meth:`Registry.hold` lets uploads wait.
+``before_manifest`` is called when an image is about to be there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +36,7 @@ class Registry:
         self.tags: dict[tuple[str, str], str] = {}  # repository, tag: digest
         self.uploads: dict[str, bytearray] = {}
         self.lock = threading.Lock()
+        self.before_manifest: Callable[[], None] = lambda: None
         self.held = threading.Event()
         self._held_part: str | None = None
         self._released = threading.Event()
@@ -187,6 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._error(400, "DIGEST_INVALID", digest)
             self.registry.blobs[digest] = content
         elif match := _MANIFEST.fullmatch(self.url.path):
+            self.registry.before_manifest()
             digest = sha256(self.content)
             self.registry.manifests[digest] = (self.headers["Content-Type"], self.content)
             if not match[2].startswith("sha256:"):
