@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -60,12 +61,18 @@ def python_files_below(checkout: Path, folder: str) -> list[str]:
     return python_files(checkout, (str(file.relative_to(checkout)) for file in (checkout / folder).rglob("*.py")))
 
 
-def read_paths(file: Path) -> list[str]:
-    """The paths in ``file``, each ended by a NUL character. Raises ``SettingsError``."""
+def read_changed(file: Path) -> list[str] | None:
+    """The paths in ``file``, a JSON list; None where it holds null: nobody knows what changed. Raises
+    ``SettingsError``."""
     try:
-        return [path for path in os.fsdecode(file.read_bytes()).split("\0") if path]
+        paths = json.loads(file.read_bytes())
     except OSError as error:
-        raise SettingsError(f"--paths-file {file} can't be read: {error.strerror}") from None
+        raise SettingsError(f"--changed {file} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise SettingsError(f"--changed {file} is no JSON: {error}") from None
+    if paths is not None and not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+        raise SettingsError(f"--changed {file} must hold a list of paths, or null")
+    return paths
 
 
 def run_gates(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ml.ci_cd.gates import python_files, python_files_below, read_paths, run_gates
+from ml.ci_cd.gates import python_files, python_files_below, read_changed, run_gates
 from ml.ci_cd.passed import passed, record_passed, step_key
 from ml.commands.ci_cd_arguments import checkout_options
 from ml.commands.output import json_option, show
@@ -21,25 +21,26 @@ STEP = "lint"
 @click.argument("pipeline")
 @checkout_options
 @click.option(
-    "--paths-file",
+    "--changed",
     type=click.Path(path_type=Path),
-    help="File with the paths that changed, each ended by a NUL character.  [default: PIPELINE's folder]",
+    help="File with a JSON list of the paths that changed; null: not known.  [default: not known]",
 )
 @json_option
 def lint(
-    pipeline: str, checkout: Path, revision: str, content: str | None, paths_file: Path | None, as_json: bool
+    pipeline: str, checkout: Path, revision: str, content: str | None, changed: Path | None, as_json: bool
 ) -> None:
-    """Call each of ci_cd.gates with the Python files that changed for PIPELINE, in a sandbox.
+    """Call each of ci_cd.gates, in a sandbox, with the Python files that changed; all of PIPELINE's if nobody knows.
 
     The gates are modules of the environment that this runs in, and those of the installed settings. Exits with 10 where
     one fails, and names file and line.
     """
     settings = load_settings(pipeline).ci_cd
     storage = pipeline_storage(pipeline)
-    if paths_file:
-        files = python_files(checkout, read_paths(paths_file))
-    else:
+    paths = read_changed(changed) if changed else None
+    if paths is None:
         files = python_files_below(checkout, f"{settings.pipelines_path}/{pipeline}")
+    else:
+        files = python_files(checkout, paths)
     key = step_key(STEP, content, *settings.gates, "", *files)
     if before := passed(storage, STEP, key):
         result = {**before.result, "reused": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.ci_cd.gates import python_files, python_files_below, read_findings, read_paths, run_gates
+from ml.ci_cd.gates import python_files, python_files_below, read_changed, read_findings, run_gates
 from ml.errors import CodeError, MissingEnvironmentError, SettingsError
 from ml.settings_sections import LimitSettings
 
@@ -126,12 +127,22 @@ def test_by_default_all_files_of_the_folder_are_taken(checkout: Path) -> None:
     assert found == ["pipelines/flowers/inner/b.py", "pipelines/flowers/model.py"]
 
 
-def test_paths_are_read_as_git_writes_them(tmp_path: Path) -> None:
+def test_changed_paths_are_read_whatever_their_names(tmp_path: Path) -> None:
     file = tmp_path / "paths"
-    file.write_bytes(b"a b.py\0new\nline.py\0\xff.py\0")
-    assert read_paths(file) == ["a b.py", "new\nline.py", os.fsdecode(b"\xff.py")]
-    with pytest.raises(SettingsError, match="can't be read"):
-        read_paths(tmp_path / "gone")
+    names = ["a b.py", "new\nline.py", os.fsdecode(b"\xff.py")]
+    file.write_text(json.dumps(names))
+    assert read_changed(file) == names
+    file.write_text("null")
+    assert read_changed(file) is None
+
+
+@pytest.mark.parametrize(("content", "told"), [("{", "is no JSON"), ('["a", 1]', "a list of paths"), (None, "be read")])
+def test_a_list_of_changed_paths_that_is_none_is_told(tmp_path: Path, content: str | None, told: str) -> None:
+    file = tmp_path / "paths"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SettingsError, match=told):
+        read_changed(file)
 
 
 @pytest.mark.parametrize(
@@ -163,8 +174,8 @@ def test_the_command_names_the_finding_and_exits_with_10(checkout: Path, respan_
     last = done.stderr.splitlines()[-1]
     assert last == ("error: ruff check: ml/pipelines/image_classification/model.py:1: F821 Undefined name `unknown`")
     paths = respan_home / "paths"
-    paths.write_bytes(b"README.md\0")
-    assert "0 Python files pass" in lint("--paths-file", str(paths)).stdout
+    paths.write_text('["README.md"]')
+    assert "0 Python files pass" in lint("--changed", str(paths)).stdout
     (flowers / "model.py").write_text("x = 1\n")
     assert '"reused": false' in lint("--content", "c1", "--json").stdout
     assert '"reused": true' in lint("--content", "c1", "--json").stdout
