@@ -36,7 +36,7 @@ _HELD_BACK = "held back"
 #: One sample of so many is held back from the training, for the evaluation.
 _SHARE = 4
 
-_PLACES = ("RESPAN_HOME", "RESPAN_STORAGE")
+_PLACES = ("RESPAN_HOME", "RESPAN_STORAGE", "TMPDIR")
 
 
 class HeldBack(Record):
@@ -160,7 +160,7 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
 
 @contextlib.contextmanager
 def _own_places(keep: Path | None) -> Iterator[Path]:
-    """The folder of this run; home and storage are in it meanwhile."""
+    """The folder of this run; home, storage and temporary files are in it meanwhile."""
     with contextlib.ExitStack() as stack:
         if keep is None:
             made = tempfile.TemporaryDirectory(prefix="respan-local-run-", ignore_cleanup_errors=True)
@@ -169,7 +169,15 @@ def _own_places(keep: Path | None) -> Iterator[Path]:
             folder = _empty(keep)
         before = {name: os.environ.get(name) for name in _PLACES}
         stack.callback(_set_environment, before)
-        _set_environment({"RESPAN_HOME": str(folder / "home"), "RESPAN_STORAGE": f"file://{folder / 'storage'}"})
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        _set_environment(
+            {
+                "RESPAN_HOME": str(folder / "home"),
+                "RESPAN_STORAGE": f"file://{folder / 'storage'}",
+                "TMPDIR": str(temporary),
+            }
+        )
         yield folder
 
 
@@ -179,6 +187,7 @@ def _set_environment(values: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+    tempfile.tempdir = None  # found anew from TMPDIR
 
 
 def _empty(folder: Path) -> Path:
@@ -203,7 +212,7 @@ def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
         write_samples(folder)
     written = [file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()]
     if not written:
-        raise CodeError(f"{code.name}/{SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
+        raise CodeError(f"{code / SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
     # By the names without folder and suffix, so that files that belong together (an image, its mask) stay together.
     stems = sorted({file.stem for file in written}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
     held_back = set(stems[: max(1, len(stems) // _SHARE)])

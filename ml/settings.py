@@ -28,6 +28,7 @@ from ml.settings_sections import (
     TrainingSettings,
     TunerSettings,
 )
+from ml.user_code import place
 
 
 class Settings(Section):
@@ -128,7 +129,8 @@ def _load_model_settings(file: Path, _changed: int) -> type[BaseModel]:
         spec.loader.exec_module(module)
         own = module.ModelSettings
     except Exception as error:
-        raise SettingsError(f"{file} can't be loaded: {type(error).__name__}: {error}") from error
+        where = place(error, file.parent) or file
+        raise SettingsError(f"{where} can't be loaded: {type(error).__name__}: {error}") from error
     if not (isinstance(own, type) and issubclass(own, BaseModel)):
         raise SettingsError(f"{file}: ModelSettings must be a pydantic model")
     return own

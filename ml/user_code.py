@@ -19,7 +19,7 @@ _LONGEST = 400
 def user_code(folder: Path) -> Iterator[None]:
     """Around calls of the code of the pipeline in ``folder``.
 
-    What it raises becomes a ``CodeError``, ``flowers/model.py:12: NameError: …``; its stack trace goes to standard
+    What it raises becomes a ``CodeError``, ``…/flowers/model.py:12: NameError: …``; its stack trace goes to standard
     error. Respan's own errors pass.
     """
     try:
@@ -28,7 +28,7 @@ def user_code(folder: Path) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         traceback.print_exc(file=sys.stderr)
-        raise CodeError(f"{_place(error, folder)}: {_message(error)}") from error
+        raise CodeError(f"{place(error, folder) or folder}: {_message(error)}") from error
 
 
 def load_function(folder: Path, module: str, name: str) -> Callable[..., Any]:
@@ -37,20 +37,18 @@ def load_function(folder: Path, module: str, name: str) -> Callable[..., Any]:
     with user_code(folder):
         function = getattr(importlib.import_module(module), name, None)
     if not callable(function):
-        raise CodeError(f"{folder.name}/{module.rsplit('.', 1)[-1]}.py defines no function {name}: it has to")
+        raise CodeError(f"{folder / module.rsplit('.', 1)[-1]}.py defines no function {name}: it has to")
     loaded: Callable[..., Any] = function
     return loaded
 
 
-def _place(error: BaseException, folder: Path) -> str:
-    """File and line within ``folder`` that come last before the error."""
+def place(error: BaseException, folder: Path) -> str | None:
+    """``<file>:<line>`` of what comes last before the error within ``folder``; None where nothing does."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
-    for name, line in reversed(places):
-        if Path(name).is_relative_to(folder):
-            return f"{Path(name).relative_to(folder.parent)}:{line}"
-    return folder.name
+    inside = [f"{name}:{line}" for name, line in places if Path(name).is_relative_to(folder)]
+    return inside[-1] if inside else None
 
 
 def _message(error: BaseException) -> str:
