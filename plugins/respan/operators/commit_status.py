@@ -19,7 +19,7 @@ from respan.links import run_url
 class CommitStatusOperator(BaseOperator):
     """Reports the status of ``revision`` to the host that ``ci_cd.status`` names, with a link to the run.
 
-    Skipped where no revision was detected. A retry reports the same again, which changes nothing.
+    Skipped where ``revision`` is empty: none was detected. A retry reports the same again, which changes nothing.
 
     As a teardown (:func:`report_commit_status` makes it one) it fails neither the run nor a task of it by failing.
 
@@ -81,17 +81,20 @@ class CommitStatusOperator(BaseOperator):
         return outcome(states, deciding, done=self.done, scope=self.scope or "", reason=self.reason or "")
 
 
-def report_commit_status(
-    settings: Settings, *, detected: Any, ended: Sequence[Any], revision: str, scope: str, reason: str
-) -> None:
+def report_commit_status(settings: Settings, *, detected: Any, decided: Any, ended: Sequence[Any]) -> None:
     """Adds the tasks ``report_pending``, beside the others, and ``report``; none where ``ci_cd.status`` is none.
 
-    :param detected: the task after which the revision is known.
-    :param ended: tasks with which the run has ended, however it did.
-    :param revision: this and the others: templates, as of :class:`CommitStatusOperator`.
+    :param detected: the task that returns ``{"revision", …}``; nothing is reported where it was skipped.
+    :param decided: the task that pushes the XComs ``scope`` and ``reason``.
+    :param ended: the tasks with which the run has ended, however it did.
     """
     if settings.ci_cd.status == "none":
         return
+    # An undefined value fails a template: where a task was skipped, its output is None.
+    revision = f"{{{{ (ti.xcom_pull(task_ids='{_task_id(detected)}') or {{}}).get('revision') or '' }}}}"
+    scope, reason = (
+        f"{{{{ ti.xcom_pull(task_ids='{_task_id(decided)}', key='{key}') or '' }}}}" for key in ("scope", "reason")
+    )
     pending = CommitStatusOperator(
         task_id="report_pending", pipeline=settings.name, revision=revision, state=CommitState.PENDING.value
     )
@@ -101,6 +104,12 @@ def report_commit_status(
     # Teardowns decide nothing: not whether another task runs, nor how the run ends.
     detected >> pending.as_teardown() >> report.as_teardown()
     ended >> report
+
+
+def _task_id(task: Any) -> str:
+    """Of an operator, or of what a function decorated with ``@task`` returns."""
+    found: str = getattr(task, "operator", task).task_id
+    return found
 
 
 def _checked(revision: str) -> str:

@@ -24,9 +24,12 @@ USERNAME, PASSWORD, TOKEN = "actions", "p'a$s`s\"w", "eyJ.made.up"
 
 @dataclass
 class AirflowDouble:
-    """``paused``: DAG → whether it is; ``runs``: run id → what started it; ``states``: what the next looks at a run show,
-    the last one for ever; ``faults``: HTTP's, for the next requests (0: no answer; None: as usual); ``cleared``: the
-    tasks of each clearing; ``requests``: what came, in order."""
+    """The state of an Airflow with one DAG.
+
+    ``paused``: DAG → whether it is; ``runs``: run id → what started it; ``states``: what the next looks at a run show,
+    the last one for ever; ``failed_tasks`` of every run; ``faults``: HTTP's, for the next requests (0: no answer; None:
+    as usual); ``cleared``: the tasks of each clearing; ``requests``: what came, in order.
+    """
 
     paused: dict[str, bool] = field(default_factory=lambda: {"flowers.ci_cd": False})
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
