@@ -11,7 +11,7 @@ import pytest
 from ml import layout
 from ml.errors import CodeError
 from ml.storage.local import LocalStorage
-from tests.ml.ci_cd.installed import FIRST, PIPELINE, SECOND, THIRD, document, edit, error, new_checkout, step
+from tests.ml.ci_cd.installed import FIRST, PIPELINE, SECOND, THIRD, document, edit, error, new_checkout, step, warm
 from tests.unit.warm.warm_project import Project, project_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -57,7 +57,7 @@ def test_a_stale_graph_is_refused_and_a_committed_one_shown_as_a_diff(project: P
     assert stale.returncode == CodeError.exit_code
     assert error(stale) == f"{FOLDER}/graph.json is stale: run `python -m ml compile {PIPELINE}` and commit the file"
 
-    compiled = project.warm("compile", PIPELINE, RESPAN_PIPELINES=str(checkout / "ml" / "pipelines"))
+    compiled = warm(project, "compile", PIPELINE, RESPAN_PIPELINES=str(checkout / "ml" / "pipelines"))
     assert compiled.returncode == 0
     done = step(project, "compile", checkout, SECOND, "--previous", FIRST)
     made = document(done)

@@ -11,7 +11,7 @@ import pytest
 
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.home import pipeline_folder
-from tests.ml.ci_cd.installed import FIRST, PIPELINE, SECOND, document, edit, error, new_checkout, step
+from tests.ml.ci_cd.installed import FIRST, PIPELINE, SECOND, document, edit, error, new_checkout, step, warm
 from tests.unit.warm.warm_project import Project, project_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -76,7 +76,7 @@ def test_a_candidate_that_is_not_blessed_fails_the_run_and_what_is_kept_is_a_who
 ) -> None:
     keep = tmp_path / "kept"
     arguments = ("local-run", "own", "--set", "training.epochs=1", "--set", "training.learning_rate=1e-6")
-    done = project.warm(*arguments, "--keep", str(keep), "--json", RESPAN_PIPELINES=str(own.parent))
+    done = warm(project, *arguments, "--keep", str(keep), "--json", RESPAN_PIPELINES=str(own.parent))
     assert done.returncode == CodeError.exit_code
     told = (
         r"the candidate of own is not blessed: accuracy 0\.\d+, .* training\.blessing_threshold is 0\.6; ci_cd\.local"
@@ -88,7 +88,7 @@ def test_a_candidate_that_is_not_blessed_fails_the_run_and_what_is_kept_is_a_who
     assert list(temporary.iterdir()) == []
     assert (keep / "storage" / "own" / "spans" / "span-1" / "span.json").is_file()
     assert not (keep / "storage" / "own" / "models").exists()
-    again = project.warm(*arguments, "--keep", str(keep), "--json", RESPAN_PIPELINES=str(own.parent))
+    again = warm(project, *arguments, "--keep", str(keep), "--json", RESPAN_PIPELINES=str(own.parent))
     assert again.returncode == ConflictError.exit_code
     assert error(again) == f"{keep} is not empty: name a folder of its own for this run"
 
@@ -114,7 +114,7 @@ def test_sample_data_that_is_not_there_or_not_written_is_told(
     (own / "sample_data.py").unlink()
     if content is not None:
         (own / "sample_data.py").write_text(content, "utf-8")
-    done = project.warm("local-run", "own", "--json", RESPAN_PIPELINES=str(own.parent))
+    done = warm(project, "local-run", "own", "--json", RESPAN_PIPELINES=str(own.parent))
     assert done.returncode == code
     assert re.match(re.escape(str(own / "sample_data.py")) + told, error(done))
     assert list(temporary.iterdir()) == []
@@ -122,6 +122,6 @@ def test_sample_data_that_is_not_there_or_not_written_is_told(
 
 def test_settings_of_the_local_run_are_checked_like_all_others(project: Project, own: Path) -> None:
     edit(own / "settings.yaml", "training.epochs: 6", "training.epochs: none")
-    done = project.warm("local-run", "own", "--json", RESPAN_PIPELINES=str(own.parent))
+    done = warm(project, "local-run", "own", "--json", RESPAN_PIPELINES=str(own.parent))
     assert done.returncode == SettingsError.exit_code
     assert "key `training.epochs` is 'none'" in error(done)
