@@ -109,7 +109,6 @@ def _is(file: Path, recorded: ModuleFile) -> bool:
 
 
 def _fetch(storage: Storage, modules: Modules, cache: Path, folder: Path) -> None:
-    _sweep(cache)  # what a process left that was killed: nobody else is here
     fresh = cache / f"{_NEW}{uuid.uuid4().hex}"
     try:
         for file in modules.files:
@@ -121,7 +120,7 @@ def _fetch(storage: Storage, modules: Modules, cache: Path, folder: Path) -> Non
             folder.rename(cache / f"{_NEW}{uuid.uuid4().hex}-damaged")
         fresh.rename(folder)
     finally:
-        _sweep(cache)
+        _sweep(cache)  # also what a process left that was killed: nobody else is here
 
 
 def _sweep(cache: Path) -> None:

@@ -8,6 +8,7 @@ import click
 
 from ml.ci_cd.modules import copy_modules as copy
 from ml.ci_cd.records import Scope
+from ml.commands.ci_cd_arguments import checkout_options
 from ml.commands.output import json_option, show
 from ml.errors import NotFoundError
 from ml.home import pipeline_storage
@@ -16,14 +17,7 @@ from ml.settings import load_settings
 
 @click.command("copy-modules")
 @click.argument("pipeline")
-@click.option(
-    "--checkout",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The repository's files at the revision.",
-)
-@click.option("--revision", required=True, help="The commit's full id.")
-@click.option("--content", help="Not used: modules are copied once for each revision.")
+@checkout_options
 @click.option(
     "--scope",
     type=click.Choice([Scope.MODULES.value, Scope.WHOLE.value]),
@@ -36,7 +30,10 @@ from ml.settings import load_settings
 def copy_modules(
     pipeline: str, checkout: Path, revision: str, content: str | None, scope: str, image: str | None, as_json: bool
 ) -> None:
-    """Copy PIPELINE's modules to storage, where training runs of this revision find them. A repeat changes nothing."""
+    """Copy PIPELINE's modules to storage, where training runs of this revision find them.
+
+    A repeat changes nothing. --content is not used: a revision is copied once.
+    """
     settings = load_settings(pipeline)
     folder = _folder(checkout, settings.ci_cd.pipelines_path, pipeline)
     modules = copy(pipeline_storage(pipeline), pipeline, folder, revision, Scope(scope), image)
@@ -55,8 +52,8 @@ def copy_modules(
 
 
 def _folder(checkout: Path, pipelines_path: str, pipeline: str) -> Path:
-    """The pipeline's folder in the checkout. A link on the way there would lead to files of no revision."""
-    folder = checkout.resolve() / pipelines_path / pipeline
+    """The pipeline's folder in the (resolved) checkout. A link on the way there would lead to files of no revision."""
+    folder = checkout / pipelines_path / pipeline
     if folder.resolve() != folder or not folder.is_dir():
         raise NotFoundError(f"{checkout} has no folder {pipelines_path}/{pipeline}: see ci_cd.pipelines_path")
     return folder
