@@ -17,6 +17,7 @@ scope there is one training run.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, get_args
 
 from airflow.sdk import Param, TaskGroup, TriggerRule, task
@@ -42,6 +43,8 @@ from ml.ci_cd.scope import Decision, decide
 from ml.home import pipeline_storage
 from ml.records import TrainingCause, now
 from ml.settings import Settings
+
+log = logging.getLogger("respan.ci_cd")
 
 AUTO = "auto"
 
@@ -89,7 +92,7 @@ def ci_cd(settings: Settings) -> None:
             decision = decide(checkout.changed, name, rules)
         else:
             decision = Decision(Scope(params["scope"]), f"{params['scope']}: asked for")
-        ti.log.info("%s", decision.reason)
+        log.info("%s", decision.reason)
         ti.xcom_push("scope", decision.scope.value)
         ti.xcom_push("reason", decision.reason)
         return "processed" if decision.scope is Scope.NONE else "verify.lint"
@@ -103,7 +106,7 @@ def ci_cd(settings: Settings) -> None:
     def has_data(detected: Any, *, params: Any = None, ti: Any = None) -> str:
         with told_to_airflow():
             if not windows.complete_spans(pipeline_storage(name)):
-                ti.log.info("there is no span to train on yet: the first training will use this revision")
+                log.info("there is no span to train on yet: the first training will use this revision")
                 return "processed"
         scope_reason = ti.xcom_pull(task_ids="decide_scope", key="reason")
         conf = {

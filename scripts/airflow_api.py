@@ -46,6 +46,9 @@ class AirflowApi:
     def patch(self, path: str, body: Any) -> Any:
         return self._call("PATCH", path, body)
 
+    def put(self, path: str) -> Any:
+        return self._call("PUT", path)
+
     def health(self) -> dict[str, Any]:
         """What ``/monitor/health`` tells; empty while nobody answers."""
         try:

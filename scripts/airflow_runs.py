@@ -45,6 +45,12 @@ class AirflowRuns:
         for dag_id in dag_ids:
             self.api.patch(f"dags/{quote(dag_id)}", {"is_paused": False})
 
+    def watch(self, dag_id: str) -> None:
+        """Unpauses a DAG that a watcher starts. Airflow registers the watcher when it reads the DAG's file the next
+        time, which it is asked to do at once."""
+        self.unpause(dag_id)
+        self.api.put(f"parseDagFile/{self.api.get(f'dags/{quote(dag_id)}')['file_token']}")
+
     def pause(self, *dag_ids: str) -> None:
         for dag_id in dag_ids:
             self.api.patch(f"dags/{quote(dag_id)}", {"is_paused": True})

@@ -119,7 +119,8 @@ class CiCdDemo:
         self.deployment.clear()
         self._make_code()
         self.deployment.start(CI_CD, TRAINING, meanwhile=self._make_span)
-        self.deployment.airflow.unpause(TRAINING, CI_CD)
+        self.deployment.airflow.unpause(TRAINING)
+        self.deployment.airflow.watch(CI_CD)
         return [self._push(push) for push in PUSHES]
 
     def stop(self) -> None:
