@@ -21,7 +21,7 @@ from ml.names import safe_id
 from ml.records import Span, now
 from ml.runs import TrainingRun, read_run
 from ml.storage import Storage
-from tests.dags.pipeline_folders import write_pipeline
+from tests.dags.pipeline_folders import PROJECT, write_pipeline
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RUN_ID = "manual__2026-11-21T00:00:00+00:00"
@@ -185,3 +185,11 @@ def test_each_run_of_a_dag_has_one_training_run() -> None:
     assert retraining_run_id(RUN_ID) == retraining_run_id(RUN_ID) != retraining_run_id("another")
     with pytest.raises(ValueError, match="is no revision"):
         ci_cd_training_run_id("{{ a template }}", "modules")
+
+
+def test_a_retrainings_training_run_is_named_after_it() -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    dag: Any = DagBag(PROJECT / "dags").dags["tried.retraining"]
+    template = dag.get_template_env().from_string(dag.get_task("train").training_run_id)
+    assert template.render(run_id=RUN_ID) == f"retraining-{safe_id(RUN_ID)}"
