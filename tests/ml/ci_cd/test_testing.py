@@ -146,12 +146,9 @@ def test_a_process_that_is_left_behind_is_told_and_ended(run: Run, checkout: Pat
 
 def test_tests_see_no_secret_of_their_caller(project: Project, checkout: Path) -> None:
     text = (
-        "def test_secrets():
-"
-        "    seen = Path('/proc/self/environ').read_text() + str(os.environ)
-"
-        "    assert 'hunter2' not in seen
-"
+        "def test_secrets():\n"
+        "    seen = Path('/proc/self/environ').read_text() + str(os.environ)\n"
+        "    assert 'hunter2' not in seen\n"
     )
     (checkout / FOLDER / "model_test.py").write_text(TEST + text)
     secrets = {"GOOGLE_APPLICATION_CREDENTIALS": "/hunter2", "HTTPS_PROXY": "http://me:hunter2@127.0.0.1:9"}
