@@ -150,7 +150,8 @@ class Mirror:
     def _fetch_branches(self, revision: str) -> None:
         """For servers that give out only what a branch points at, or know no shallow fetch."""
         log.info("%s doesn't give out single commits: all its branches are fetched", self._hook.remote)
-        self._fetch_from_remote(["--prune"], "+refs/heads/*:refs/heads/*")
+        whole = ["--unshallow"] if (self.folder / "shallow").exists() else []
+        self._fetch_from_remote(["--prune", *whole], "+refs/heads/*:refs/heads/*")
         try:
             self.git("cat-file", "-e", f"{revision}^{{commit}}")
         except GitFailedError:

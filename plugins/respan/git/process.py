@@ -90,23 +90,28 @@ def stream_git(
 async def run_git_async(arguments: Sequence[str], environment: Mapping[str, str], *, seconds: float) -> bytes:
     """:func:`run_git` for an event loop, which never waits for git. Cancelling kills git and what it started."""
     await asyncio.to_thread(check_git)
-    process = await asyncio.create_subprocess_exec(
-        "git",
-        *arguments,
-        env=dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
     )
     try:
+        # Cancelled while it starts, asyncio would kill git alone, and wait for the helper that git has started by then.
+        process = await asyncio.shield(starting)
         output, stderr = await asyncio.wait_for(process.communicate(), seconds)
     except asyncio.TimeoutError:
         raise GitFailedError(_command(arguments), None, "") from None
     finally:
-        if process.returncode is None:
-            _kill_group(process.pid)
-            await process.wait()
+        started = await starting
+        if started.returncode is None:
+            _kill_group(started.pid)
+            await started.wait()
     if process.returncode:
         raise GitFailedError(_command(arguments), process.returncode, stderr.decode("utf-8", "replace"))
     return output
@@ -117,7 +122,8 @@ def check_git() -> None:
     """Raises ``MissingEnvironmentError`` where git is missing, or older than :data:`OLDEST_VERSION`."""
     wanted = ".".join(map(str, OLDEST_VERSION))
     try:
-        told = subprocess.run(["git", "version"], capture_output=True, check=True, text=True).stdout
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}
+        told = subprocess.run(["git", "version"], env=environment, capture_output=True, check=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
         raise MissingEnvironmentError(
             f"git can't be run where Airflow's tasks run: install git {wanted} or newer there"
