@@ -90,14 +90,13 @@ def compare(before: Documents | None, after: Documents) -> Change:
     if before is None:
         return Change(added=nodes, removed=[], changed=True, diff_lines=0, diff=[])
     nodes_before = node_ids(before)
-    diffs = {name: _diff(name, before[name], after[name]) for name in DOCUMENTS}
-    lines = [line for diff in diffs.values() for line in diff]
+    diffs = [_diff(name, before[name], after[name]) for name in DOCUMENTS]
     return Change(
         added=[node for node in nodes if node not in nodes_before],
         removed=[node for node in nodes_before if node not in nodes],
         changed=any(before[name] != after[name] for name in DOCUMENTS),
-        diff_lines=sum(_is_change(line) for line in lines),
-        diff=_shown(lines),
+        diff_lines=sum(line.startswith(("+", "-")) for _heading, lines in diffs for line in lines),
+        diff=_shown([line for heading, lines in diffs for line in (*heading, *lines)]),
     )
 
 
@@ -111,17 +110,15 @@ def _check_committed(settings: Settings, checkout: Path, compiled: bytes) -> Non
         raise CodeError(f"{name} is stale: {remedy}")
 
 
-def _diff(name: str, before: bytes, after: bytes) -> list[str]:
+def _diff(name: str, before: bytes, after: bytes) -> tuple[list[str], list[str]]:
+    """The heading of a unified diff, and its lines; nothing where there is no difference."""
     old, new = (content.decode("utf-8", "replace").splitlines() for content in (before, after))
     if old == new:
-        return []
+        return [], []
     if max(len(old), len(new)) > _MOST_LINES:
-        return [f"--- {name}: {len(old):,} lines", f"+++ {name}: {len(new):,} lines, too many to compare"]
-    return list(difflib.unified_diff(old, new, f"{name} (before)", f"{name} (now)", n=2, lineterm=""))
-
-
-def _is_change(line: str) -> bool:
-    return line.startswith(("+", "-")) and not line.startswith(("+++ ", "--- "))
+        return [f"--- {name}: {len(old):,} lines", f"+++ {name}: {len(new):,} lines, too many to compare"], []
+    lines = list(difflib.unified_diff(old, new, f"{name} (before)", f"{name} (now)", n=2, lineterm=""))
+    return lines[:2], lines[2:]
 
 
 def _shown(lines: list[str]) -> list[str]:
