@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ml import layout, windows
@@ -213,12 +213,19 @@ def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
     written = [file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()]
     if not written:
         raise CodeError(f"{code / SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
-    # By the names without folder and suffix, so that files that belong together (an image, its mask) stay together.
-    stems = sorted({file.stem for file in written}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
+    return hold_back(written)
+
+
+def hold_back(samples: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The samples to train on, and a quarter for the evaluation, each sorted; the same ones whatever their order.
+
+    Files that have their name in common but for folder and suffix (an image and its mask) stay together.
+    """
+    stems = sorted({file.stem for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
     held_back = set(stems[: max(1, len(stems) // _SHARE)])
     return (
-        sorted(file for file in written if file.stem not in held_back),
-        sorted(file for file in written if file.stem in held_back),
+        sorted(file for file in samples if file.stem not in held_back),
+        sorted(file for file in samples if file.stem in held_back),
     )
 
 
