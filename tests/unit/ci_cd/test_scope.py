@@ -68,9 +68,7 @@ def test_what_is_in_another_pipelines_folder_needs_nothing(path: str) -> None:
 
 
 def test_patterns_mean_what_they_mean_in_a_gitignore_file_of_their_folder() -> None:
-    settings = CiCdSettings(
-        modules=["/*.py", "!/secret.py"], ignored=["*.txt", "!requirements.txt"], pipelines_path="p"
-    )
+    settings = CiCdSettings(modules=["/*.py", "!/odd.py"], ignored=["*.txt", "!requirements.txt"], pipelines_path="p")
     found = {path: scope(path, settings=settings) for path in ("p/flowers/a.py", "p/flowers/a/b.py", "notes.txt")}
     assert found == {"p/flowers/a.py": Scope.MODULES, "p/flowers/a/b.py": Scope.WHOLE, "notes.txt": Scope.NONE}
     assert scope("p/flowers/odd.py", settings=settings) is Scope.WHOLE
