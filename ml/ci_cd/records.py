@@ -32,7 +32,10 @@ class ProcessedRevision(Record):
 
 
 class RevisionClaim(Record):
-    """``revisions/<revision>/claim.json``: which run of the ci_cd DAG processes the revision. Each revision has one."""
+    """``revisions/<revision>/claim.json``: which run processes the revision. Each revision has one.
+
+    ``run`` is ``<dag id>/<run id>``.
+    """
 
     run: str
     since: datetime

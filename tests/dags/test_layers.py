@@ -74,6 +74,7 @@ def test_light_modules_of_ml_import_without_heavy_packages_or_airflow(tmp_path: 
     names = [f"ml.{file.stem}" for file in sorted((PROJECT / "ml").glob("[a-z]*.py"))]
     names += [f"ml.storage.{file.stem}" for file in sorted((PROJECT / "ml" / "storage").glob("[a-z]*.py"))]
     names += ["ml.warm.client", "ml.warm.environment", "ml.evaluation.records", "ml.evaluation.next_step"]
+    names += [f"ml.ci_cd.{name}" for name in ("names", "records", "revisions", "scope")]
     loaded = imported_with_heavy_packages_blocked(names, tmp_path, "pandas", "airflow")
     assert "airflow" not in loaded
 
