@@ -147,7 +147,8 @@ def _become(
         erase_first_environment()
         take_environment(environment)
         os.chdir(cwd)
-        Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
+        with contextlib.suppress(OSError):  # in some containers it can't be changed
+            Path("/proc/self/oom_score_adj").write_bytes(_FIRST_TO_END)
         _lower_limit(resource.RLIMIT_CORE, 0)
         _lower_limit(resource.RLIMIT_FSIZE, limits.disk_mb * _MIB)
         sys.dont_write_bytecode = True

@@ -71,7 +71,7 @@ def test_a_gate_that_tells_places_as_python_does_is_understood(checkout: Path) -
 def test_all_gates_are_called_and_the_first_that_fails_is_told(
     checkout: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    (checkout / "bad.py").write_text("def y(:\n")
+    (checkout / "bad.py").write_text("x = = 1\n")
     assert refusal(checkout, ["tabnanny", "py_compile", "ast"], "bad.py").startswith("py_compile: ")
     assert capfd.readouterr().err.count("SyntaxError") >= 2
 
