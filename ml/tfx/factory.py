@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold  # not exported on TFX 1.21
 from tfx import v1 as tfx
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
@@ -145,7 +146,7 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
                         class_name=METRIC,
                         # As plain `threshold` they would hold for each label, too.
                         per_slice_thresholds=[
-                            tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=thresholds)
+                            PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=thresholds)
                         ],
                     ),
                     tfma.MetricConfig(class_name="ExampleCount"),
