@@ -1,8 +1,9 @@
 """A double of an external program: podman's command line, as far as Respan uses it, for where no engine can run.
 
 Installed as an executable ``podman``; its store is the folder ``store`` beside it. Images are made of one layer from
-``FROM scratch``, ``COPY . <folder>`` and ``RUN ["<program in the image>"]``, which runs without a container, in a
-session of its own as a container's processes are. It speaks plain HTTP with a registry, and says what podman 4.3 says.
+``FROM scratch``, ``COPY <file or folder> <folder>`` and ``RUN ["<program in the image>"]``, which runs without a
+container, in a session of its own as a container's processes are. It speaks plain HTTP with a registry, and says what
+podman 4.3 says.
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ def build(options: argparse.Namespace) -> None:
                 source, target = rest.split()
                 if not (Path(options.context) / source).exists():
                     fail(f'building at STEP "COPY {rest}": copier: stat: "/{source}": no such file or directory')
-                shutil.copytree(Path(options.context) / source, root / target.strip("/"), symlinks=True)
+                copied = Path(options.context) / source
+                if copied.is_dir():
+                    shutil.copytree(copied, root / target.strip("/"), symlinks=True)
+                else:
+                    shutil.copy(copied, root / target.strip("/"))
             elif instruction == "RUN":
                 program, *arguments = json.loads(rest)
                 done = subprocess.run([str(root) + program, *arguments], start_new_session=True, check=False)
