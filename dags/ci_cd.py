@@ -159,7 +159,10 @@ def ci_cd(settings: Settings) -> None:
     with TaskGroup("ship", tooltip="Image and modules"):
         build_image = BuildImageOperator(task_id="build_image", pipeline=name, revision=REVISION)
         copy_modules = step(
-            "copy_modules", "--scope", SCOPE, "--image", IMAGE, trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
+            "copy_modules",
+            *("--scope", SCOPE, "--image", IMAGE),
+            pristine=True,
+            trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS,
         )
     data: Any = has_data(detect.output)
     train = TriggerTrainingOperator(

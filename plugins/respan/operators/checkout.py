@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator, Context
 
 from ml.settings import load_settings
 from respan.failures import told_to_airflow
-from respan.git import ensure_checkout
+from respan.git import ensure_checkout, remove_workspace
 from respan.hooks.airflow_python import AirflowPythonHook
 from respan.hooks.tfx import TfxHook
 from respan.operators.command import MlCommandOperator
@@ -72,6 +72,8 @@ class CheckoutCommandOperator(MlCommandOperator):
     :param previous: the last processed revision (templated). Where it is given, ``--changed FILE`` is added, too: a
         JSON list of the paths that differ, null where nobody knows.
     :param content_paths: further paths in the repository; "" stands for all of it.
+    :param pristine: work on a checkout of its own, made for this task and removed after it. The run's is one that code
+        under test could write to.
     :param environment: which interpreter runs the command: TFX's, or the one that runs Airflow (always a process of its
         own).
     """
@@ -85,6 +87,7 @@ class CheckoutCommandOperator(MlCommandOperator):
         revision: Any,
         previous: Any = None,
         content_paths: Sequence[str] = (),
+        pristine: bool = False,
         environment: Literal["tfx", "airflow"] = "tfx",
         **kwargs: Any,
     ) -> None:
@@ -93,14 +96,24 @@ class CheckoutCommandOperator(MlCommandOperator):
         self.revision = revision
         self.previous = previous
         self.content_paths = content_paths
+        self.pristine = pristine
         self.environment = environment
 
     def execute(self, context: Context) -> Any:
         end_with_supervisor()
+        run_id = str(context["run_id"])
+        if not self.pristine:
+            return self._execute_in(run_id, context)
+        workspace = f"{run_id}.{self.task_id}"
+        try:
+            return self._execute_in(workspace, context)
+        finally:
+            remove_workspace(self.pipeline, workspace)
+
+    def _execute_in(self, workspace: str, context: Context) -> Any:
         with told_to_airflow():
             settings = load_settings(self.pipeline)
-            previous = _given(self.previous)
-            checkout = ensure_checkout(settings, str(context["run_id"]), str(self.revision), previous)
+            checkout = ensure_checkout(settings, workspace, str(self.revision), _given(self.previous))
             content = checkout.content([*_CODE, settings.ci_cd.pipelines_path, *self.content_paths])
         self.arguments = [
             *self.arguments,
