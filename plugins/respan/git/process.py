@@ -102,7 +102,7 @@ async def run_git_async(arguments: Sequence[str], environment: Mapping[str, str]
         )
     )
     try:
-        # Cancelled while it starts, asyncio would kill git alone, and wait for the helper that git has started by then.
+        # Cancelled while it starts git, asyncio kills git alone, and then waits for the helper that git started.
         process = await asyncio.shield(starting)
         output, stderr = await asyncio.wait_for(process.communicate(), seconds)
     except asyncio.TimeoutError:

@@ -138,7 +138,8 @@ def test_a_fetch_that_is_killed_while_the_server_answers_ends_and_can_be_repeate
 
 
 def test_what_killed_git_left_is_removed(repository: Repository, respan_home: Path) -> None:
-    ensure_checkout(settings(repository.bare), "1", repository.push({"a": "1"}), None)
+    first = repository.push({"a": "1"})
+    ensure_checkout(settings(repository.bare), "1", first, None)
     folder = the_mirror(respan_home)
     second = repository.push({"a": "2"})
     left = [
@@ -154,6 +155,7 @@ def test_what_killed_git_left_is_removed(repository: Repository, respan_home: Pa
     made = ensure_checkout(settings(repository.bare), "2", second, None)
     assert (made.path / "a").read_text() == "2"
     assert [path for path in left if path.exists()] == []
+    assert git("rev-parse", f"refs/respan/{first}", cwd=folder) == first, "the mirror was made anew"
 
 
 @pytest.mark.parametrize("what", ["HEAD", "objects", "pack", "reference", "config"])

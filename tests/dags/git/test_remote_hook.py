@@ -7,10 +7,11 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from respan.git import process
+from respan.git import process, remote
 from respan.hooks import git as hook_module
 from respan.hooks.git import GitRemoteHook
 
@@ -19,11 +20,11 @@ from tests.dags.git.http_server import GitServer, serving
 from tests.dags.git.repositories import Repository
 
 
-def told(remote: str | Path, branch: str = "main", connection: str | None = None) -> str:
+def told(address: str | Path, branch: str = "main", connection: str | None = None) -> str:
     """The error's one line; asked for in both ways, which must agree."""
-    both_ways = (
-        lambda: GitRemoteHook(str(remote), connection).head(branch),
-        lambda: asyncio.run(GitRemoteHook(str(remote), connection).head_async(branch)),
+    both_ways: tuple[Callable[[], str], ...] = (
+        lambda: GitRemoteHook(str(address), connection).head(branch),
+        lambda: asyncio.run(GitRemoteHook(str(address), connection).head_async(branch)),
     )
     messages = []
     for ask in both_ways:
@@ -69,11 +70,12 @@ def test_a_name_that_is_no_branchs(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    "remote", ["ext::sh -c 'touch x'", "-oProxyCommand=x", "relative/path", "https://a:b@h/x", "ftp://host/x", "a\nb:c"]
+    "address",
+    ["ext::sh -c 'touch x'", "-oProxyCommand=x", "relative/path", "https://a:b@h/x", "ftp://host/x", "a\nb:c"],
 )
-def test_what_is_no_address_is_refused_before_git_sees_it(remote: str) -> None:
+def test_what_is_no_address_is_refused_before_git_sees_it(address: str) -> None:
     with pytest.raises(SettingsError, match=r"^ci_cd\.remote: "):
-        GitRemoteHook(remote)
+        GitRemoteHook(address)
 
 
 def test_a_host_that_refuses_connections() -> None:
@@ -126,6 +128,7 @@ def test_credentials_do_not_follow_a_redirect(repository: Repository, monkeypatc
 
 def test_a_server_that_never_answers_is_given_up(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook_module, "HEAD_SECONDS", 0.5)
+    monkeypatch.setitem(remote.SETTINGS, "http.lowSpeedTime", "3600")  # git itself is patient
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -133,7 +136,10 @@ def test_a_server_that_never_answers_is_given_up(repository: Repository, monkeyp
     assert children_named_git() == []
 
 
-def test_cancelling_kills_git_and_leaves_the_loop_free_meanwhile() -> None:
+def test_cancelling_kills_git_and_leaves_the_loop_free_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook_module, "HEAD_SECONDS", 3600)
+    monkeypatch.setitem(remote.SETTINGS, "http.lowSpeedTime", "3600")
+
     async def ask() -> None:
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
