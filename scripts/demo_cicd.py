@@ -36,7 +36,7 @@ _PATIENCE_SECONDS = 600.0
 
 _HEAD = "    dropped = keras.layers.Dropout(settings.dropout)(features.output)\n"
 _HIDDEN = """\
-    hidden = keras.layers.Dense({units}, activation="relu")(features.output)
+    hidden = keras.layers.Dense(48, activation="relu")(features.output)
     dropped = keras.layers.Dropout(settings.dropout)(hidden)
 """
 
@@ -65,9 +65,17 @@ class Push:
 
 PUSHES = (
     Push(
-        "the model gets a hidden layer",
+        "the model gets a hidden layer, and a slip of the hand breaks a test",
         f"{_FOLDER}/model.py",
-        lambda code: code.replace(_HEAD, _HIDDEN.format(units=48)),
+        lambda code: code.replace(_HEAD, _HIDDEN).replace('activation="softmax"', 'activation="sigmoid"'),
+        scope="modules",
+        released=False,
+        succeeds=False,
+    ),
+    Push(
+        "the slip is mended",
+        f"{_FOLDER}/model.py",
+        lambda code: code.replace('activation="sigmoid"', 'activation="softmax"'),
         scope="modules",
         released=True,
     ),
@@ -85,21 +93,6 @@ PUSHES = (
         scope="whole",
         released=True,
     ),
-    Push(
-        "the hidden layer grows, and a slip of the hand breaks a test",
-        f"{_FOLDER}/model.py",
-        lambda code: code.replace("Dense(48,", "Dense(64,").replace('activation="softmax"', 'activation="sigmoid"'),
-        scope="modules",
-        released=False,
-        succeeds=False,
-    ),
-    Push(
-        "the slip is mended",
-        f"{_FOLDER}/model.py",
-        lambda code: code.replace('activation="sigmoid"', 'activation="softmax"'),
-        scope="modules",
-        released=True,
-    ),
 )
 
 
@@ -113,12 +106,13 @@ class CiCdDemo:
         self.storage = self.deployment.storage(PIPELINE)
         self.repository = CodeRepository(folder / "code")
         self.watcher = Watcher(self.deployment.airflow, [CI_CD, TRAINING], timeline)
+        self.installed = ""
 
     def run(self) -> list[Change]:
         self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits; making a git remote")
         self.deployment.clear()
         self._make_code()
-        self.deployment.start(CI_CD, TRAINING, meanwhile=self._make_span)
+        self.deployment.start(CI_CD, TRAINING, meanwhile=self._begin)
         self.deployment.airflow.unpause(TRAINING)
         self.deployment.airflow.watch(CI_CD)
         return [self._push(push) for push in PUSHES]
@@ -132,6 +126,7 @@ class CiCdDemo:
         image = {"builder": builder, "repository": "localhost/respan-demo", "push": False}
         file = PROJECT / _FOLDER / "settings.yaml"
         settings = yaml.safe_load(file.read_text("utf-8"))
+        settings["training"]["epochs"] = 6  # enough for these pictures
         settings.setdefault("ci_cd", {}).update(
             remote=str(self.repository.remote), poll_seconds=1, **({"image": image} if builder != "none" else {})
         )
@@ -140,17 +135,18 @@ class CiCdDemo:
             {f"{_FOLDER}/settings.yaml": written, "Dockerfile": "FROM scratch\nCOPY dags plugins ml /respan/\n"}
         )
         shutil.copytree(self.repository.work / _FOLDER, self.pipelines / PIPELINE)
-        model_side = self.deployment.model_side
-        model_side.json("ci-cd", "mark-processed", PIPELINE, "--branch", BRANCH, "--revision", revision)
+        self.installed = revision
         self.timeline.line(f"remote {self.repository.remote}, at {revision[:12]}; images: {builder}")
 
-    def _make_span(self) -> None:
-        """The first pictures become span 1, on which every training runs."""
+    def _begin(self) -> None:
+        """The first pictures become span 1, on which every training runs, and later revisions are compared with the
+        installed one."""
         for file in sorted((self.folder / "data" / "first").glob("*/*.png")):
             target = Path(self.storage.uri(inbox(f"{file.parent.name}/{file.name}")))
             target.parent.mkdir(parents=True, exist_ok=True)
             file.rename(target)
         model_side = self.deployment.model_side
+        model_side.json("ci-cd", "mark-processed", PIPELINE, "--branch", BRANCH, "--revision", self.installed)
         batch = model_side.json("batch", "freeze", PIPELINE, "--run-id", "first")["batch"]
         span = model_side.json("span", "prepare", PIPELINE, batch)
         model_side.json("batch", "settle", PIPELINE, batch)
@@ -221,9 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return changes
     file = folder / "summary.json"
     file.write_text(json.dumps([asdict(change) for change in changes], indent=1) + "\n", "utf-8")
-    timeline.plain(f"\n  {'change':<62} {'scope':<8} released")
+    timeline.plain(f"\n  {'change':<68} {'scope':<8} released")
     for change in changes:
-        timeline.plain(f"  {change.change:<62} {change.scope or '':<8} {'yes' if change.released else 'no'}")
+        timeline.plain(f"  {change.change:<68} {change.scope or '':<8} {'yes' if change.released else 'no'}")
     timeline.plain(f"\n  seconds   {timeline.seconds():.0f}\n  summary   {file}")
     timeline.plain(f'  Airflow\'s UI on this state:   make airflow ARGS="--home {folder}"\n')
     broken = broken_promises(changes)

@@ -48,12 +48,13 @@ def export_classifier(model: keras.Model, transform: tft.TFTransformOutput, clas
 
     def signature(function: Callable[..., dict[str, tf.Tensor]], *inputs: str) -> Callable[..., Any]:
         specs = [tf.TensorSpec([None], tf.string, name=name) for name in inputs]
-        compiled: Callable[..., Any] = tf.function(function, input_signature=specs)
+        compiled: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
         return compiled
 
     saved = tf.Module()
     saved.weights = [variable.value for variable in model.variables]
-    saved.transform = layer  # its vocabulary tables
+    # The layer's vocabulary tables, without the layer: that is a Keras model, and would be traced once more for seconds.
+    saved.transform = layer._saved_model_loader_tracked_dict
     signatures = {
         "serving_default": signature(serving_default, "image_bytes"),
         "serving_examples": signature(serving_examples, "examples"),

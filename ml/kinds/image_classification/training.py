@@ -23,6 +23,10 @@ SHUFFLE_IMAGES = 20_000
 
 VOCABULARY = "label"
 
+#: AutoGraph would rewrite the source of all that a function calls, for seconds; nothing here needs it: no ``if`` or
+#: ``for`` depends on a tensor.
+as_written = tf.autograph.experimental.do_not_convert
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -56,7 +60,9 @@ class Window:
     def training_batches(self, training: TrainingSettings, augmentation: AugmentationSettings) -> tf.data.Dataset:
         """Endless (images float32[B, H, W, 3], label indices int64[B]), shuffled and augmented; the seed fixes both."""
         images = self._examples(self.train)
-        seeds = tf.data.Dataset.counter().map(lambda step: tf.stack([tf.constant(training.seed, tf.int64), step]))
+        seeds = tf.data.Dataset.counter().map(
+            as_written(lambda step: tf.stack([tf.constant(training.seed, tf.int64), step]))
+        )
         batches = (
             images.shuffle(min(self.train.examples, SHUFFLE_IMAGES), seed=training.seed)
             .repeat()
@@ -65,7 +71,7 @@ class Window:
         return (
             tf.data.Dataset.zip(batches, seeds)
             .map(
-                lambda batch, seed: (augment(tf.cast(batch[0], tf.float32), seed, augmentation), batch[1]),
+                as_written(lambda batch, seed: (augment(tf.cast(batch[0], tf.float32), seed, augmentation), batch[1])),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
             .prefetch(tf.data.AUTOTUNE)
@@ -73,7 +79,8 @@ class Window:
 
     def evaluation_batches(self, batch_size: int) -> tf.data.Dataset:
         """One pass over the eval split, unchanged and in order. Labels that training never saw have index -1."""
-        return self._examples(self.eval).batch(batch_size).map(lambda image, label: (tf.cast(image, tf.float32), label))
+        examples = self._examples(self.eval).batch(batch_size)
+        return examples.map(as_written(lambda image, label: (tf.cast(image, tf.float32), label)))
 
     def _examples(self, split: Split) -> tf.data.Dataset:
         spec = {"image": tf.io.FixedLenFeature([1], tf.string), "label": tf.io.FixedLenFeature([1], tf.string)}
@@ -86,7 +93,7 @@ class Window:
         examples = (
             tf.data.TFRecordDataset(split.files, compression_type="GZIP")
             .batch(64)
-            .map(transform, num_parallel_calls=tf.data.AUTOTUNE)
+            .map(as_written(transform), num_parallel_calls=tf.data.AUTOTUNE)
             .unbatch()
             .apply(tf.data.experimental.assert_cardinality(split.examples))
         )

@@ -16,7 +16,7 @@ from respan.operators.command import MlCommandOperator
 from respan.training_request import cause_of_run
 
 #: Seconds between two looks at the training run.
-_POLL_SECONDS = 5
+_POLL_SECONDS = 2
 
 #: Airflow's own limit, in characters.
 _LONGEST_NOTE = 1_000
@@ -136,7 +136,7 @@ class TriggerTrainingOperator(BaseOperator):
                 f"training run {run_id} failed: see its log, clear its failed task, then clear this one"
             )
         if state != "success":
-            raise AirflowException(f"training run {run_id} is {state}: look again")
+            raise AirflowException(f"training run {run_id} is {getattr(state, 'value', state)}: look again")
         release = instance.xcom_pull(dag_id=self.training_dag_id, run_id=run_id, task_ids=self.result_task_id)
         return {"run_id": run_id, "release": release}
 
