@@ -53,7 +53,7 @@ def export_classifier(model: keras.Model, transform: tft.TFTransformOutput, clas
 
     saved = tf.Module()
     saved.weights = [variable.value for variable in model.variables]
-    # The layer's vocabulary tables, without the layer: that is a Keras model, and would be traced once more for seconds.
+    # The layer's vocabulary tables, without the layer: a Keras model, which would be traced once more, for seconds.
     saved.transform = layer._saved_model_loader_tracked_dict
     signatures = {
         "serving_default": signature(serving_default, "image_bytes"),
