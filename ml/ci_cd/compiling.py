@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ml import layout
 from ml.ci_cd.checkout_command import checkout_command
 from ml.ci_cd.folders import read_file
 from ml.errors import CodeError, NotFoundError
-from ml.graph import FILE
+from ml.graph import FILE, Graph
 from ml.settings import Settings
 from ml.storage import Storage
 
@@ -106,7 +108,11 @@ def _check_committed(settings: Settings, checkout: Path, compiled: bytes) -> Non
     remedy = f"run `python -m ml compile {settings.name}` and commit the file"
     if committed is None:
         raise CodeError(f"{name} is missing: {remedy}")
-    if committed.split() != compiled.split():  # but for line ends
+    try:
+        stale = Graph.from_json(committed) != Graph.from_json(compiled)
+    except ValidationError:
+        stale = True
+    if stale:
         raise CodeError(f"{name} is stale: {remedy}")
 
 

@@ -11,19 +11,33 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.end_to_end.deployment import Deployment
+from tests.dags.images.engines_at_hand import DOUBLE, engine_at_hand, why_not
+from tests.dags.images.registry import Registry
+from tests.end_to_end.deployment import LOGIN, Deployment
 from tests.end_to_end.life import Lived, live
+from tests.end_to_end.shipping import Shipped, ship
 
 collect_ignore_glob = [] if find_spec("airflow") else ["*"]
 
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    made = Deployment(tmp_path_factory.mktemp("deployment"))
-    with made.running():
-        yield made
+    """Images are built by podman where it works, and pushed to a registry."""
+    folder = tmp_path_factory.mktemp("deployment")
+    engines, registry = folder / "engine", Registry(LOGIN)
+    engines.mkdir()
+    name = "podman" if why_not("podman") is None else DOUBLE
+    with registry.serving(), engine_at_hand(name, engines, [registry.address]) as engine:
+        made = Deployment(folder, engine, registry)
+        with made.running():
+            yield made
 
 
 @pytest.fixture(scope="session")
 def lived(deployment: Deployment) -> Lived:
     return live(deployment)
+
+
+@pytest.fixture(scope="session")
+def shipped(lived: Lived) -> Shipped:
+    return ship(lived.deployment)

@@ -9,19 +9,28 @@ import random
 import struct
 import subprocess
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from scripts.airflow_local import PROJECT, LocalAirflow
+from tests.dags.images.engines_at_hand import EngineAtHand
+from tests.dags.images.registry import Registry
 from tests.dags.pipeline_folders import write_pipeline
 
 PIPELINE = "stripes"
 #: The same, but a person approves each release.
 APPROVED_PIPELINE = "approved_stripes"
+#: The same, but shipped from a git repository.
+SHIPPED_PIPELINE = "shipped_stripes"
 EVALUATION, RETRAINING, TRAINING = (f"{PIPELINE}.{stage}" for stage in ("evaluation", "retraining", "training"))
 APPROVED_TRAINING = f"{APPROVED_PIPELINE}.training"
+SHIPPED_TRAINING, SHIPPED_CI_CD = f"{SHIPPED_PIPELINE}.training", f"{SHIPPED_PIPELINE}.ci_cd"
+
+#: What the registry asks for.
+LOGIN = ("robot", "a password; with 'marks'")
 
 SIDE = 12
 
@@ -67,29 +76,54 @@ model:
 """
 
 
-class Deployment:
-    """Below ``folder``: RESPAN_HOME, a folder with the two pipelines, and the storage."""
+SHIPPED_SETTINGS = """
+ci_cd:
+  remote: {remote}
+  poll_seconds: 1
+  local_run: {{training.epochs: 1, training.blessing_threshold: 0.0}}
+  image: {{builder: podman, repository: {registry}/shipped-stripes, connection: registry}}
+"""
 
-    def __init__(self, folder: Path) -> None:
+
+class Deployment:
+    """Below ``folder``: RESPAN_HOME with the storage, a folder with the pipelines, and one for their code's remote."""
+
+    def __init__(self, folder: Path, engine: EngineAtHand, registry: Registry) -> None:
         self.home = folder / "home"
         self.storage = self.home / "storage" / PIPELINE
         self.approved_storage = self.home / "storage" / APPROVED_PIPELINE
-        pipelines = folder / "pipelines"
-        for name, settings in ((PIPELINE, SETTINGS), (APPROVED_PIPELINE, APPROVED_SETTINGS)):
-            write_pipeline(pipelines, name, settings)
+        self.shipped_storage = self.home / "storage" / SHIPPED_PIPELINE
+        self.pipelines = folder / "pipelines"
+        self.code = folder / "code"
+        for name, settings in (
+            (PIPELINE, SETTINGS),
+            (APPROVED_PIPELINE, APPROVED_SETTINGS),
+            (
+                SHIPPED_PIPELINE,
+                SETTINGS + SHIPPED_SETTINGS.format(remote=self.code / "remote.git", registry=registry.address),
+            ),
+        ):
+            write_pipeline(self.pipelines, name, settings)
         self.airflow = LocalAirflow(
             self.home,
-            pipelines=str(pipelines),
-            environment={"RESPAN_TFX_PYTHON": os.environ["RESPAN_TFX_PYTHON"], **QUICK_RECOVERY},
+            pipelines=str(self.pipelines),
+            environment={
+                "RESPAN_TFX_PYTHON": os.environ["RESPAN_TFX_PYTHON"],
+                "AIRFLOW_CONN_REGISTRY": json.dumps({"conn_type": "docker", "login": LOGIN[0], "password": LOGIN[1]}),
+                **engine.environment,
+                **QUICK_RECOVERY,
+            },
         )
-        self._made = 0
+        self._made: Counter[str] = Counter()
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Airflow runs and knows the DAGs. At the end neither it nor the warm process does."""
         try:
             with self.airflow:
-                self.airflow.wait_for_dags(EVALUATION, RETRAINING, TRAINING, APPROVED_TRAINING)
+                self.airflow.wait_for_dags(
+                    EVALUATION, RETRAINING, TRAINING, APPROVED_TRAINING, SHIPPED_TRAINING, SHIPPED_CI_CD
+                )
                 yield
         finally:
             self.stop_warm_process()
@@ -98,20 +132,20 @@ class Deployment:
         """Ends the warm process that the tasks started, which would go on for a while after Airflow."""
         self.ml("warm", "stop")
 
-    def collect(self, count: int, *, seed: int, tilted: bool = False) -> None:
-        """Puts ``count`` new samples into the inbox, half of each label. ``tilted``: the camera is held at 45°, so that
-        who knows level pictures alone can only guess."""
+    def collect(self, count: int, *, seed: int, tilted: bool = False, pipeline: str = PIPELINE) -> None:
+        """Puts ``count`` new samples into the pipeline's inbox, half of each label. ``tilted``: the camera is held
+        at 45°, so that who knows level pictures alone can only guess."""
         shuffled = random.Random(seed)
         for number in range(count):
             label = ("across", "upright")[number % 2]
-            target = self.storage / "inbox" / label / f"{seed}-{number}.png"
+            target = self.home / "storage" / pipeline / "inbox" / label / f"{seed}-{number}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(_png(_stripes(label, shuffled, tilted=tilted)))
-        self._made += count
+        self._made[pipeline] += count
 
     @property
     def collected(self) -> int:
-        return self._made
+        return self._made[PIPELINE]
 
     def ml(self, *arguments: str) -> Any:
         """The JSON that ``python -m ml …`` prints, run as a person would beside the running Airflow."""
