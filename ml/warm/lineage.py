@@ -13,15 +13,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(parent: int) -> None:
-    """This process is killed when its parent ends, however that happens; at once if ``parent`` has ended already.
+def die_with_parent(parent: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """This process gets a signal when its parent ends, however that happens; at once if ``parent`` has ended already.
 
     Linux: prctl(2), PR_SET_PDEATHSIG.
     """
-    if _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+    if _libc.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), by)
 
 
 @contextlib.contextmanager

@@ -7,31 +7,25 @@ process PARENT, which started it, dies in whatever way. It ends with the engine'
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-import time
 
-import psutil
-
+from ml.ci_cd.process_tree import adopting_orphans, end_descendants, reap
 from ml.warm.lineage import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
 
 def main(parent: int, argv: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
-    libc = ctypes.CDLL(None, use_errno=True)
-    for option, value in ((_PR_SET_CHILD_SUBREAPER, 1), (_PR_SET_PDEATHSIG, signal.SIGTERM)):
-        if libc.prctl(option, value, 0, 0, 0):
-            raise OSError(ctypes.get_errno(), "prctl")
-    if os.getppid() != parent:
-        return 128 + signal.SIGTERM
+    die_with_parent(parent, signal.SIGTERM)
+    with adopting_orphans():
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     guard = os.getpid()
 
     def begin() -> None:
@@ -43,33 +37,11 @@ def main(parent: int, argv: list[str]) -> int:
     engine = subprocess.Popen(argv, env=environment, close_fds=False, preexec_fn=begin)
     while True:
         if signal.sigwait(_WATCHED) != signal.SIGCHLD:
-            _kill_all()
+            end_descendants(guard)
             return 128 + signal.SIGTERM
-        status = _reap().get(engine.pid)
-        if status is not None:
-            code = os.waitstatus_to_exitcode(status)
+        code = reap().get(engine.pid)
+        if code is not None:
             return code if code >= 0 else 128 - code
-
-
-def _kill_all() -> None:
-    while descendants := psutil.Process().children(recursive=True):
-        for process in descendants:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        _reap()
-        time.sleep(0.01)
-
-
-def _reap() -> dict[int, int]:
-    """Wait statuses of the children that have ended, by process id."""
-    ended: dict[int, int] = {}
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                break
-            ended[pid] = status
-    return ended
 
 
 if __name__ == "__main__":
