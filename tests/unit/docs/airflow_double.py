@@ -17,6 +17,7 @@ from typing import Any
 _DAG = re.compile(r"^/api/v2/dags/([^/]+)$")
 _RUNS = re.compile(r"^/api/v2/dags/([^/]+)/dagRuns$")
 _RUN = re.compile(r"^/api/v2/dags/([^/]+)/dagRuns/([^/]+)(/taskInstances\?state=failed&state=upstream_failed)?$")
+_DETECT = re.compile(r"^/api/v2/dags/([^/]+)/dagRuns/([^/]+)/taskInstances/detect$")
 _CLEAR = re.compile(r"^/api/v2/dags/([^/]+)/clearTaskInstances$")
 
 USERNAME, PASSWORD, TOKEN = "actions", "p'a$s`s\"w", "eyJ.made.up"
@@ -27,13 +28,15 @@ class AirflowDouble:
     """The state of an Airflow with one DAG.
 
     ``paused``: DAG → whether it is; ``runs``: run id → what started it; ``states``: what the next looks at a run show,
-    the last one for ever; ``failed_tasks`` of every run; ``faults``: HTTP's, for the next requests (0: no answer; None:
-    as usual); ``cleared``: the tasks of each clearing; ``requests``: what came, in order.
+    the last one for ever; ``detect``: the state of that task, and ``failed_tasks``, of every run; ``faults``: HTTP's, for
+    the next requests (0: no answer; None: as usual); ``cleared``: the tasks of each clearing; ``requests``: what came,
+    in order.
     """
 
     paused: dict[str, bool] = field(default_factory=lambda: {"flowers.ci_cd": False})
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     states: list[str] = field(default_factory=lambda: ["success"])
+    detect: str = "success"
     failed_tasks: list[str] = field(default_factory=lambda: ["verify.test", "processed"])
     faults: list[int | None] = field(default_factory=list)
     cleared: list[list[str] | None] = field(default_factory=list)
@@ -58,6 +61,8 @@ class AirflowDouble:
         if _CLEAR.match(path) and method == "POST" and body["dag_run_id"] in self.runs:
             self.cleared.append(body["task_ids"])
             return 200, {"task_instances": []}
+        if (detect := _DETECT.match(path)) and detect[2] in self.runs:
+            return 200, {"task_id": "detect", "state": self.detect}
         if (run := _RUN.match(path)) and run[2] in self.runs:
             if run[3]:
                 return 200, {"task_instances": [{"task_id": task} for task in self.failed_tasks]}

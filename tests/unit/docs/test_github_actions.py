@@ -100,6 +100,26 @@ def test_a_failed_run_fails_the_job_and_says_where_to_look(airflow: AirflowDoubl
     assert f"the run failed: {airflow.url}/dags/flowers.ci_cd/runs/{RUN}" in failed(airflow)
 
 
+def test_a_run_without_anything_to_do_is_not_told_as_the_revisions_success(airflow: AirflowDouble) -> None:
+    airflow.detect, airflow.states = "skipped", ["running", "success"]
+    done = job(airflow)
+    assert done.returncode == 0
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("::notice::")]
+    assert told.startswith("::notice::another run has this revision, or it is processed already")
+    assert "succeeded" not in done.stdout
+
+
+def test_a_run_that_took_the_revision_is_told_without_a_notice(airflow: AirflowDouble) -> None:
+    done = job(airflow)
+    assert "the run succeeded" in done.stdout
+    assert "::notice::" not in done.stdout
+
+
+def test_airflow_may_be_away_when_it_is_asked_about_detect(airflow: AirflowDouble) -> None:
+    airflow.detect, airflow.faults = "skipped", [None, None, None, None, 503]
+    assert "::notice::" in job(airflow).stdout
+
+
 def test_it_need_not_wait(airflow: AirflowDouble) -> None:
     airflow.states = ["failed"]
     assert job(airflow, AIRFLOW_WAIT="no").returncode == 0
