@@ -25,14 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--port", type=int, default=DEFAULT_PORT, help="of the UI, on this machine only (default: %(default)s)"
     )
     parser.add_argument(
-        "--home", type=Path, help="other state than RESPAN_HOME's, such as the demo's: $RESPAN_HOME/demo"
+        "--home",
+        type=Path,
+        help="other state than RESPAN_HOME's, such as a demo's: $RESPAN_HOME/demo; with the pipelines in its `pipelines`",
     )
     chosen = parser.parse_args(arguments)
     state: Path = (chosen.home or home()).absolute()
     if not state.is_dir() and chosen.home:
         parser.error(f"there is no folder {state}")
+    pipelines = state / "pipelines"
     airflow = LocalAirflow(
         state,
+        pipelines=str(pipelines) if chosen.home and pipelines.is_dir() else None,
         storage=None if chosen.home else storage_root(),
         port=chosen.port,
         environment={"RESPAN_TFX_PYTHON": str(tfx_python(home()))},
