@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--home",
         type=Path,
-        help="other state than RESPAN_HOME's, such as a demo's: $RESPAN_HOME/demo; with the pipelines in its `pipelines`",
+        help="other state than RESPAN_HOME's, such as a demo's: $RESPAN_HOME/demo; its `pipelines`, too",
     )
     chosen = parser.parse_args(arguments)
     state: Path = (chosen.home or home()).absolute()

@@ -42,8 +42,8 @@ class CodeRepository:
         self._git(self.work, "remote", "add", "origin", str(self.remote))
         return self.push("Respan as it is", files or {})
 
-    def push(self, message: str, files: Mapping[str, str | None]) -> str:
-        """Commits and pushes ``files`` (path → new content, None: removed); returns the revision."""
+    def push(self, message: str, files: Mapping[str, str | None], *, branch: str = BRANCH) -> str:
+        """Commits ``files`` (path → new content, None: removed) and pushes to ``branch``; returns the revision."""
         for path, content in files.items():
             file = self.work / path
             if content is None:
@@ -53,7 +53,7 @@ class CodeRepository:
             file.write_text(content, "utf-8")
         self._git(self.work, "add", "--all")
         self._git(self.work, "commit", "--quiet", "--allow-empty", "--message", message)
-        self._git(self.work, "push", "--quiet", "--force", "origin", f"HEAD:{BRANCH}")
+        self._git(self.work, "push", "--quiet", "--force", "origin", f"HEAD:{branch}")
         return self._git(self.work, "rev-parse", "HEAD").strip()
 
     def edited(self, path: str, edit: Callable[[str], str]) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.end_to_end.deployment import SHIPPED_CI_CD, SHIPPED_PIPELINE
 from tests.end_to_end.shipping import Shipment, Shipped
+from tests.unit.docs.github_actions import run_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -91,6 +92,20 @@ def test_each_revision_has_one_training_run(shipped: Shipped) -> None:
 def test_the_newest_revision_is_the_processed_one(shipped: Shipped) -> None:
     listed = shipped.code.deployment.ml("ci-cd", "list", SHIPPED_PIPELINE)
     assert [branch["revision"] for branch in listed["branches"]] == [shipped.dag_changed.revision]
+
+
+def test_the_github_actions_job_ships_a_revision_of_another_branch(shipped: Shipped) -> None:
+    code, airflow = shipped.code, shipped.code.deployment.airflow
+    more = code.repository.edited("README.md", lambda text: text + "\nOn a branch.\n")
+    revision = code.repository.push("Words on a branch", more, branch="feature")
+    login = {"AIRFLOW_USERNAME": "admin", "AIRFLOW_PASSWORD": airflow.api.password}
+    done = run_job(airflow.url, SHIPPED_PIPELINE, {"REVISION": revision, "BRANCH": "feature", **login})
+    assert done.returncode == 0, done.stdout + done.stderr
+    run_id = f"github-{revision}"
+    code.known.append(run_id)
+    change = code.shipment(revision, run_id, airflow.run_state(SHIPPED_CI_CD, run_id))
+    assert (change.state, change.scope, change.releases) == ("success", "whole", [1, 2, 3, 4])
+    assert code.deployment.ml("release", "show", SHIPPED_PIPELINE, "4")["revision"] == revision
 
 
 def assert_passed(change: Shipment, tasks: set[str]) -> None:
