@@ -28,9 +28,9 @@ class AirflowDouble:
     """The state of an Airflow with one DAG.
 
     ``paused``: DAG → whether it is; ``runs``: run id → what started it; ``states``: what the next looks at a run show,
-    the last one for ever; ``detect``: the state of that task, and ``failed_tasks``, of every run; ``faults``: HTTP's, for
-    the next requests (0: no answer; None: as usual); ``cleared``: the tasks of each clearing; ``requests``: what came,
-    in order.
+    the last one for ever; ``detect``, that task's state, and ``failed_tasks`` of every run; ``faults``: HTTP's, for the
+    next requests (0: no answer; None: as usual); ``cleared``: the tasks of each clearing; ``requests``: what came, in
+    order.
     """
 
     paused: dict[str, bool] = field(default_factory=lambda: {"flowers.ci_cd": False})
