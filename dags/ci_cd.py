@@ -11,8 +11,8 @@ since the last processed revision decides the **scope**:
 
 Before anything is built, the revision is linted, its tests run, its pipeline is compiled, and it runs from end to end
 on sample data; each in a sandbox, and each only once for the same content. If a step fails, nothing is shipped: push a
-fix, or mend what was wrong and clear the failed task. Several pushes are processed as one change. For each revision and
-scope there is one training run.
+fix, or mend what was wrong and clear the failed task with all that is downstream, so that the commit status is reported
+again. Several pushes are processed as one change. For each revision and scope there is one training run.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def ci_cd(settings: Settings) -> None:
     )
     clone = CloneOperator(task_id="clone", pipeline=name, revision=REVISION, previous=PREVIOUS)
     with TaskGroup("verify", tooltip="Is the revision any good?") as verify:
-        lint = step("lint", environment="airflow", previous=PREVIOUS)
+        # Any Python file of the repository may have changed, and any file may configure a gate.
+        lint = step("lint", environment="airflow", previous=PREVIOUS, content_paths=[""])
         lint >> step("test") >> step("compile", "--previous", PREVIOUS) >> step("run_locally")
     with TaskGroup("ship", tooltip="Image and modules"):
         build_image = BuildImageOperator(task_id="build_image", pipeline=name, revision=REVISION)

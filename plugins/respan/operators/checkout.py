@@ -18,8 +18,9 @@ from respan.supervision import end_with_supervisor
 #: How many changed paths the task's output names; their number is told in full.
 _SHOWN = 20
 
-#: What every step on code depends on, beside the pipelines themselves: paths in the repository.
-_CODE = ("ml", "pyproject.toml")
+#: What every step on code depends on, beside the pipelines themselves: paths in the repository. Those at its root are
+#: pytest's.
+_CODE = ("ml", "conftest.py", "pyproject.toml", "pytest.ini", ".pytest.ini", "setup.cfg", "tox.ini")
 
 
 class CloneOperator(BaseOperator):
@@ -65,7 +66,8 @@ class CheckoutCommandOperator(MlCommandOperator):
     """A command of the model's side on the checkout of this run, which is made (again) where it is missing.
 
     ``--checkout DIR --revision REV --content HASH`` are added to the arguments. The hash changes with any file of the
-    revision that the step may depend on: in ``ml``, ``pyproject.toml``, the pipelines' folder and ``content_paths``.
+    revision that the step may depend on: in ``ml``, the pipelines' folder and ``content_paths``, and pytest's
+    configuration.
 
     :param pipeline: the pipeline whose settings name the remote.
     :param revision: full commit id (templated).

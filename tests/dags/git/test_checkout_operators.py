@@ -87,7 +87,8 @@ def test_a_step_gets_the_checkout_its_revision_and_content(repository: Repositor
     revision = repository.push({"ml/a.py": "1", "other": "1"})
     arguments = command(revision)
     checkout = ensure_checkout(load_settings("tried"), RUN["run_id"], revision, None)
-    content = checkout.content(["ml", "pyproject.toml", "ml/pipelines"])
+    pytests_own = ["conftest.py", "pyproject.toml", "pytest.ini", ".pytest.ini", "setup.cfg", "tox.ini"]
+    content = checkout.content(["ml", "ml/pipelines", *pytests_own])
     added = ["--checkout", str(checkout.path), "--revision", revision, "--content", content, "--json"]
     assert arguments == ["-m", "ml", "ci-cd", "x", "tried", *added]
 
@@ -102,6 +103,7 @@ def test_content_is_the_same_until_a_path_that_counts_changes(repository: Reposi
     with_tests = content({}, "tests")
     assert with_tests != content({"tests/a.py": "3"}, "tests")
     assert content({"pyproject.toml": ""}) != first
+    assert content({"pyproject.toml": None, "conftest.py": ""}) != first
 
 
 def test_with_a_previous_revision_a_step_gets_a_file_with_what_changed(repository: Repository) -> None:
