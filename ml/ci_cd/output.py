@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 _KEPT = 64 * 1024
 _SHOWN = 32 * 2**20
 _CUT = b"\n... more output is not shown\n"
-_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def without_control(text: str) -> str:
+    """``text`` as it may stand in a message: without what moves a terminal's cursor or colours it. Line ends and tabs
+    stay."""
+    return _CONTROL.sub("", text)
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Output:
 
 
 def _text(data: bytes | bytearray) -> str:
-    return _CONTROL.sub("", data.decode("utf-8", "replace"))
+    return without_control(data.decode("utf-8", "replace"))
 
 
 def forward(written: int, result: int, output: int) -> tuple[bytes, Output]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ml.ci_cd.output import without_control
 from ml.errors import DataError, RemoteError, RespanError, StorageError
 from respan.git.process import GitFailedError
 
@@ -78,4 +79,4 @@ def local_failure(failed: GitFailedError) -> RespanError | None:
 
 def _refused_object(said: str) -> str:
     line = next((line for line in said.splitlines() if re.match(r"error: object [0-9a-f]+: ", line)), "")
-    return line.removeprefix("error: ") or "fsck failed"
+    return without_control(line).removeprefix("error: ") or "fsck failed"

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
+from ml.ci_cd.output import without_control
 from ml.errors import MissingEnvironmentError
 from ml.warm.lineage import die_with_parent
 
@@ -35,7 +36,9 @@ class GitFailedError(Exception):
     @property
     def reason(self) -> str:
         """The line that says why, without git's own prefix."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        # A server's own words are among them.
+        said = [without_control(line).strip() for line in self.stderr.splitlines()]
+        lines = [line for line in said if line]
         fatal = [line for line in lines if line.startswith(("fatal: ", "error: ", "remote: "))]
         told = next((line for line in fatal if line.startswith("fatal: ")), (fatal or lines or [""])[0])
         return re.sub(r"^(fatal|error): ", "", told)[:300] or self._ending

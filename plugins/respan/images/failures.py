@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ml.ci_cd.output import without_control
 from ml.errors import MissingEnvironmentError, RespanError
 from respan.images.credentials import registry_of
 from respan.images.errors import ImageError, ImageServiceError
@@ -36,7 +37,8 @@ _LONGEST = 500
 
 def last_words(lines: Sequence[str]) -> str:
     """The line that tells why the engine gave up, without the warnings and tips around it."""
-    said = [line.strip() for line in lines if line.strip() and not _LOG_LINE.match(line)]
+    told = [without_control(line).strip() for line in lines]
+    said = [line for line in told if line and not _LOG_LINE.match(line)]
     errors = [line for line in said[-5:] if _ERROR_LINE.match(line)]
     line = (errors or said or ["it said nothing"])[-1]
     return _ERROR_LINE.sub("", line)[:_LONGEST]
@@ -48,7 +50,7 @@ def last_step(lines: Sequence[str]) -> str | None:
     if not found:
         return None
     number, text = (part for part in found[-1].groups() if part is not None)
-    return f"{number}: {text}"[:_LONGEST]
+    return without_control(f"{number}: {text}")[:_LONGEST]
 
 
 def is_unauthorised(lines: Sequence[str]) -> bool:

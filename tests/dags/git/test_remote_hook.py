@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from respan.git import process, remote
+from respan.git.process import GitFailedError
 from respan.hooks import git as hook_module
 from respan.hooks.git import GitRemoteHook
 
@@ -34,6 +35,11 @@ def told(address: str | Path, branch: str = "main", connection: str | None = Non
     assert messages[0] == messages[1]
     assert "\n" not in messages[0]
     return messages[0]
+
+
+def test_a_servers_words_move_no_cursor_where_they_are_read() -> None:
+    failed = GitFailedError("fetch", 128, "remote: \x1b[2Jgone\nfatal: \x1b]0;title\x07not\x08 here\n")
+    assert failed.reason == "]0;titlenot here"
 
 
 @pytest.mark.parametrize("prefix", ["", "file://"])

@@ -38,6 +38,11 @@ def test_a_failing_build_names_the_step_and_why(lines: list[str], step: str | No
     assert last_step(lines) == step
 
 
+def test_what_a_build_wrote_moves_no_cursor_where_its_error_is_read() -> None:
+    error = told("build", "STEP 2/2: RUN \x1b]0;title\x07false", "Error: \x1b[31mbroken\x1b[0m\x08\x9b2J")
+    assert str(error) == "the image can't be built: step 2/2: RUN ]0;titlefalse: broken2J"
+
+
 @pytest.mark.parametrize(
     "line",
     [
