@@ -45,8 +45,8 @@ def cli() -> None:
     State is in $RESPAN_HOME (default: var) and in the storage root $RESPAN_STORAGE (default: file://$RESPAN_HOME/storage).
 
     Exit codes: 0 done; 1 a bug; 2 settings or arguments; 3 unusable data; 4 held by somebody else; 5 not found;
-    6 storage failed (a retry may help); 7 environment missing; 8 a TFX component failed;
-    9 a git remote can't be reached or refuses; 10 the code under test is at fault; 11 it was killed (a retry may help).
+    6 storage failed; 7 environment missing; 8 a TFX component failed; 9 a remote service can't be reached;
+    10 the code under test is at fault; 11 it was killed. After 6, 8, 9 and 11 a retry may help.
     """
 
 

@@ -164,11 +164,14 @@ class ImageSettings(Section):
     repository: str | None = Field(
         None, min_length=1, description="Name of the image without a tag, such as registry.example/team/respan."
     )
-    push: bool = Field(True, description="Whether it is pushed; if not, it stays with the builder.")
+    push: bool = Field(
+        True, description="Whether it is pushed; if not, it stays with the builder. Cloud Build always pushes."
+    )
     connection: str | None = Field(
         None,
         min_length=1,
-        description="Airflow connection with the registry's login and password; null: none.",
+        description="Airflow connection with the registry's login and password, for cloud_build one to Google Cloud; "
+        "null: none, or google_cloud_default.",
     )
     dockerfile: RepositoryPath = Field("Dockerfile", description="Its Dockerfile, a path in the repository.")
     timeout_seconds: float = Field(3_600, gt=0, description="Longest build and push together, in seconds.")
