@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import psutil
 
@@ -29,6 +31,19 @@ def warm_processes(environment: Mapping[str, str]) -> list[int]:
 def warm_commands(environment: Mapping[str, str]) -> list[psutil.Process]:
     """The processes of the commands that run in the warm process."""
     return [process for pid in warm_processes(environment) for process in descendants(pid)]
+
+
+def working_below(folder: Path) -> list[psutil.Process]:
+    """The processes whose working folder is below ``folder``, or whose environment names something there.
+
+    That of code under test was erased, which its own children are not.
+    """
+    found, below = [], f"{folder}/"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.cwd().startswith(below) or any(below in value for value in process.environ().values()):
+                found.append(process)
+    return found
 
 
 def survivors(processes: Iterable[psutil.Process]) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import psutil
 from respan.failures import RETRIES
 
+from scripts.airflow_runs import AirflowRuns
 from tests.end_to_end.deployment import Deployment
 from tests.end_to_end.processes import descendants, survivors, warm_commands, warm_processes
 
@@ -130,20 +131,26 @@ class Saboteur:
         return True
 
     def _running_tasks(self) -> list[RunningTask]:
-        found = []
-        for dag_id in self._dag_ids:
-            for run_id in self._airflow.run_ids(dag_id)[:2]:
-                for task in self._airflow.task_instances(dag_id, run_id):
-                    if task["state"] == "running" and task["pid"]:
-                        with contextlib.suppress(psutil.NoSuchProcess):
-                            process = psutil.Process(task["pid"])
-                            supervisor = process.parent()
-                            # Else the process has ended, and another one has its number now.
-                            if supervisor and all(task["id"] in title(each) for each in (process, supervisor)):
-                                found.append(
-                                    RunningTask(task["id"], dag_id, run_id, task["task_id"], process, supervisor)
-                                )
-        return found
+        return [
+            task
+            for dag_id in self._dag_ids
+            for run_id in self._airflow.run_ids(dag_id)[:2]
+            for task in running_tasks(self._airflow, dag_id, run_id)
+        ]
+
+
+def running_tasks(airflow: AirflowRuns, dag_id: str, run_id: str) -> list[RunningTask]:
+    """The run's tasks at work on this machine."""
+    found = []
+    for task in airflow.task_instances(dag_id, run_id):
+        if task["state"] == "running" and task["pid"]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(task["pid"])
+                supervisor = process.parent()
+                # Else the process has ended, and another one has its number now.
+                if supervisor and all(task["id"] in title(each) for each in (process, supervisor)):
+                    found.append(RunningTask(task["id"], dag_id, run_id, task["task_id"], process, supervisor))
+    return found
 
 
 def title(process: psutil.Process) -> str:

@@ -56,6 +56,14 @@ def mended(code: str) -> str:
     return code.replace("(0.4, 0.5 / classes)", "(0.4, 0.6 / classes)")
 
 
+def still_less_sure(code: str) -> str:
+    return code.replace("(0.4, 0.6 / classes)", "(0.3, 0.7 / classes)")
+
+
+def surer_again(code: str) -> str:
+    return code.replace("(0.3, 0.7 / classes)", "(0.4, 0.6 / classes)")
+
+
 @dataclass(frozen=True)
 class Shipment:
     """A push and its ci_cd run, ended. ``releases`` are the versions that there were after it."""
