@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,16 +25,14 @@ def import_root(checkout: Path) -> Path:
     return checkout if (checkout / "ml" / "__main__.py").is_file() else PROJECT
 
 
-def sandbox_environment(
-    folder: Path, checkout: Path, pipelines_path: str, caller: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """All variables that code under test sees, where the caller has ``caller``.
+def sandbox_environment(folder: Path, checkout: Path, pipelines_path: str) -> dict[str, str]:
+    """All variables that code under test sees.
 
-    From there come paths, language, time zone and what native libraries read: no token, nothing of Airflow's, no
+    From this process come paths, language, time zone and what native libraries read: no token, nothing of Airflow's, no
     Google credentials, no proxy with a password. Home, temporary folder, ``RESPAN_HOME`` and storage are in ``folder``,
     the sandbox's own; ``ml`` is found in :func:`import_root`, and pipelines in the checkout's ``pipelines_path``.
     """
-    kept = {name: value for name, value in caller.items() if _is_kept(name, value)}
+    kept = {name: value for name, value in os.environ.items() if _is_kept(name, value)}
     home, temporary = folder / "home", folder / "tmp"
     state = home / "respan"
     return {

@@ -83,7 +83,6 @@ def run_gates(
     pipelines_path: str,
     limits: LimitSettings,
     folder: Path,
-    output: int | None = None,
 ) -> None:
     """Calls each gate with all ``files``, which are relative to the checkout; ``folder`` is the sandbox's.
 
@@ -100,7 +99,6 @@ def run_gates(
             limits=limits.model_copy(update={"seconds": max(left, 0.1)}),
             cwd=checkout,
             environment=environment,
-            output=output,
         )
         left -= outcome.seconds
         if why := _judge(gate, outcome, set(files), checkout, limits):

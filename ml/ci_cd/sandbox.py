@@ -37,6 +37,7 @@ TEMPORARY = "tmp"
 _DOCUMENT = "document.json"
 _LARGEST_DOCUMENT = 16 * 2**20
 _MIB = 2**20
+_STANDARD_ERROR = 2
 # Where memory runs out, the kernel ends code under test before anything else.
 _FIRST_TO_END = b"1000"
 
@@ -84,14 +85,13 @@ def run_sandboxed(
     limits: LimitSettings,
     cwd: Path,
     environment: Mapping[str, str],
-    output: int | None = None,
 ) -> Outcome:
     """Calls ``target`` in a forked process and waits until it and all that it started are gone.
 
     ``folder`` is the sandbox's own and made here; home and temporary folder in it are removed at the end, and the whole
     folder where this process dies. ``cwd`` is the checkout, whose growth counts as written. ``environment`` is all
-    that ``target`` sees of it, see :func:`sandbox_environment`. What it writes goes to the open file ``output``, by
-    default this process's standard error. The caller must have no other threads.
+    that ``target`` sees of it, see :func:`sandbox_environment`. What it writes goes to this process's standard error.
+    The caller must have no other threads.
     """
     for name in (HOME, TEMPORARY):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def run_sandboxed(
         for file in (caller_alive, result_end, written_end):
             os.close(file)
         try:
-            ending, seen = forward(written, result, 2 if output is None else output)
+            ending, seen = forward(written, result, _STANDARD_ERROR)
         finally:
             os.close(alive_end)
             os.waitpid(guard, 0)
@@ -188,11 +188,10 @@ def run_ml(
     limits: LimitSettings,
     checkout: Path,
     environment: Mapping[str, str],
-    output: int | None = None,
 ) -> MlResult:
     """Runs ``python -m ml *argv`` of the checkout in a sandbox, with the arguments of :func:`run_sandboxed`.
 
-    What it writes to standard error is seen at once on ``output``; its standard output is kept for the document.
+    What it writes to standard error is seen at once; its standard output is kept for the document.
     """
     folder.mkdir(parents=True, exist_ok=True)
     document = folder / _DOCUMENT
@@ -206,7 +205,7 @@ def run_ml(
         sys.argv = [str(import_root(checkout) / "ml" / "__main__.py"), *argv]
         return run_command(argv)
 
-    outcome = run_sandboxed(command, folder=folder, limits=limits, cwd=checkout, environment=environment, output=output)
+    outcome = run_sandboxed(command, folder=folder, limits=limits, cwd=checkout, environment=environment)
     return MlResult(outcome, _read_document(document), outcome.output.last_error())
 
 

@@ -69,7 +69,6 @@ def run_tests(
     pipelines_path: str,
     limits: LimitSettings,
     folder: Path,
-    output: int | None = None,
 ) -> TestRun:
     """Runs the ``*_test.py`` files in ``folders`` of the checkout with pytest; ``folder`` is the sandbox's.
 
@@ -97,7 +96,6 @@ def run_tests(
         limits=limits,
         cwd=checkout,
         environment=sandbox_environment(folder, checkout, pipelines_path),
-        output=output,
     )
     return _judge(outcome, folder, limits)
 
