@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -13,16 +12,14 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from respan.sensors.git_revision import GitRevisionSensor
 
-from ml.ci_cd.records import ProcessedRevision, Scope
-from ml.ci_cd.revisions import claim, claimed, record_processed
+from ml.ci_cd.revisions import claim, claimed
 from ml.home import pipeline_storage
-from ml.records import now
 from tests.dags.ci_cd.airflow_runs import make_database
 from tests.dags.ci_cd.git_remote import GitRemote
 from tests.dags.ci_cd.sensor_runs import SensorRuns
-from tests.dags.pipeline_folders import write_pipeline
+from tests.dags.ci_cd.watched import processed, settings_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("settings")]
 
 TRIGGERS = "respan.triggers.git_revision"
 
@@ -44,27 +41,6 @@ def make_runs() -> Callable[..., SensorRuns]:
 @pytest.fixture
 def runs(make_runs: Callable[..., SensorRuns]) -> SensorRuns:
     return make_runs(wait=False)
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> GitRemote:
-    return GitRemote(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def settings(respan_home: Path, tmp_path: Path, remote: GitRemote, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path / "pipelines"))
-    return write_pipeline(tmp_path / "pipelines", "watched", content(remote)) / "settings.yaml"
-
-
-def content(remote: GitRemote, **more: Any) -> str:
-    ci_cd = {"remote": str(remote.path), "poll_seconds": 0.02, "unreachable_seconds": 60, **more}
-    return f"kind: image_classification\nci_cd: {json.dumps(ci_cd)}\n"
-
-
-def processed(revision: str, branch: str = "main") -> None:
-    record = ProcessedRevision(branch=branch, revision=revision, scope=Scope.NONE, run="r", at=now())
-    record_processed(pipeline_storage("watched"), record)
 
 
 def holder_of(revision: str) -> str | None:
@@ -193,7 +169,7 @@ def test_an_unreachable_remote_is_waited_for_in_the_triggerer(runs: SensorRuns, 
 
 def test_a_remote_that_stays_unreachable_fails_in_one_line(runs: SensorRuns, remote: GitRemote, settings: Path) -> None:
     remote.vanish()
-    settings.write_text(content(remote, unreachable_seconds=0.1))
+    settings.write_text(settings_of(remote, unreachable_seconds=0.1))
     failed = runs.through_the_triggerer("one")
     assert failed.state == "failed"
     assert "\n" not in failed.error

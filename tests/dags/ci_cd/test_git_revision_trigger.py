@@ -17,32 +17,15 @@ from airflow.triggers.base import TriggerEvent
 from respan import assets
 from respan.triggers.git_revision import GitRemoteTrigger, GitRevisionTrigger
 
-from ml.ci_cd.records import ProcessedRevision, Scope
-from ml.ci_cd.revisions import claim, record_processed
+from ml.ci_cd.revisions import claim
 from ml.home import pipeline_storage
-from ml.records import now
 from tests.dags.ci_cd.git_remote import GitRemote
-from tests.dags.pipeline_folders import write_pipeline
+from tests.dags.ci_cd.watched import processed, settings_of
+
+pytestmark = pytest.mark.usefixtures("settings")
 
 #: Long enough for a few looks, each of which starts git.
 _SOME_LOOKS = 0.5
-
-
-@pytest.fixture
-def remote(tmp_path: Path) -> GitRemote:
-    return GitRemote(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def settings(respan_home: Path, tmp_path: Path, remote: GitRemote, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings file of the pipeline `watched`."""
-    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path / "pipelines"))
-    return write_pipeline(tmp_path / "pipelines", "watched", content(remote)) / "settings.yaml"
-
-
-def content(remote: GitRemote, **more: str) -> str:
-    ci_cd = {"remote": str(remote.path), "poll_seconds": 0.02, **more}
-    return f"kind: image_classification\nci_cd: {json.dumps(ci_cd)}\n"
 
 
 class Watching:
@@ -87,11 +70,6 @@ def watch(scenario: Any, branch: str | None = None) -> None:
     asyncio.run(watched())
 
 
-def done(revision: str, branch: str = "main") -> None:
-    record = ProcessedRevision(branch=branch, revision=revision, scope=Scope.NONE, run="r", at=now())
-    record_processed(pipeline_storage("watched"), record)
-
-
 def test_each_new_revision_is_told_once(remote: GitRemote) -> None:
     first = remote.push()
 
@@ -115,7 +93,7 @@ def test_several_pushes_between_two_looks_are_one_event_with_the_newest(remote: 
 
 
 def test_neither_a_processed_nor_a_claimed_revision_is_told(remote: GitRemote) -> None:
-    done(remote.push())
+    processed(remote.push())
 
     async def scenario(watching: Watching) -> None:
         await watching.nothing_comes()
@@ -146,7 +124,7 @@ def test_changed_settings_count_for_who_watches_already(remote: GitRemote, setti
         await watching.next()
         other = await asyncio.to_thread(remote.push, "other")
         await watching.nothing_comes()
-        settings.write_text(content(remote, branch="other"))
+        settings.write_text(settings_of(remote, branch="other"))
         assert await watching.next() == event(other, "other")
 
     watch(scenario)
@@ -164,7 +142,7 @@ def test_it_waits_for_an_empty_repository_and_outlives_outages_and_settings_half
         remote.return_()
         settings.write_text("kind: [")
         await watching.nothing_comes()
-        settings.write_text(content(remote))
+        settings.write_text(settings_of(remote))
         new = await asyncio.to_thread(remote.push)
         assert await watching.next() == event(new)
 
@@ -172,7 +150,7 @@ def test_it_waits_for_an_empty_repository_and_outlives_outages_and_settings_half
 
 
 def test_it_outlives_documents_that_are_damaged(remote: GitRemote) -> None:
-    done(remote.push())
+    processed(remote.push())
     storage = pipeline_storage("watched")
     [document] = [info.name for info in storage.list("revisions/branches")]
     kept = storage.read(document)
