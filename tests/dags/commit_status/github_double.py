@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import listening
 
 _PATH = re.compile(r"^/api/v3/repos/([^/]+/[^/]+)/statuses/([^/]+)$")
 _STATES = ("error", "failure", "pending", "success")
@@ -68,14 +69,14 @@ class GitHubDouble:
         self.statuses: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
         self.requests = 0
-        self.port = 0
+        self.url = ""
 
     @property
     def api(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api/v3"
+        return f"{self.url}/api/v3"
 
     def remote(self, repository: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{repository}.git"
+        return f"{self.url}/{repository}.git"
 
     def shown(self, revision: str) -> dict[str, tuple[str, str]]:
         """What people see at a commit: for each context the newest state and description."""
@@ -163,13 +164,5 @@ def github_double() -> Iterator[GitHubDouble]:
         def log_message(self, *_: Any) -> None:
             """Nothing on the tests' standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    double.port = server.server_address[1]
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

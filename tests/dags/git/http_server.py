@@ -7,11 +7,13 @@ import contextlib
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
+
+from tests.loopback import listening
 
 
 @dataclass
@@ -105,7 +107,7 @@ class _Files(SimpleHTTPRequestHandler):
 @contextlib.contextmanager
 def serving(server: GitServer) -> Iterator[GitServer]:
     """Serves until the end of the block; ``server.url`` is its address, without a slash at the end."""
-    with _listening(partial(_Handler, server)) as url:
+    with listening(partial(_Handler, server)) as url:
         server.url = url
         yield server
         if server.hold is not None:
@@ -115,18 +117,5 @@ def serving(server: GitServer) -> Iterator[GitServer]:
 @contextlib.contextmanager
 def serving_files(folder: Path) -> Iterator[str]:
     """A server that knows nothing of git; yields its address."""
-    with _listening(partial(_Files, directory=str(folder))) as url:
+    with listening(partial(_Files, directory=str(folder))) as url:
         yield url
-
-
-@contextlib.contextmanager
-def _listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        http.daemon_threads = True
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_address[1]}"
-        finally:
-            http.shutdown()
-            thread.join()

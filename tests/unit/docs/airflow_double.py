@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import listening
 
 _DAG = re.compile(r"^/api/v2/dags/([^/]+)$")
 _RUNS = re.compile(r"^/api/v2/dags/([^/]+)/dagRuns$")
@@ -102,13 +103,5 @@ def airflow_double() -> Iterator[AirflowDouble]:
         def log_message(self, *_: Any) -> None:
             """Nothing on the tests' standard error."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    double.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
