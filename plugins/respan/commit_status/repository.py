@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 _SCHEMES = ("https", "http", "ssh", "git", "git+ssh", "git+https")
 #: ``[user@]host:path``, which git takes for ssh unless a slash comes before the colon.
-_SCP = re.compile(r"^(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.+)$")
-_NAME = re.compile(r"^(?!\.{1,2}$)[A-Za-z0-9._-]+$")
+_SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>.+)")
+_NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def repository_of(remote: str) -> Repository | None:
         if parts.scheme.lower() not in _SCHEMES:
             return None
         host, path = parts.hostname or "", parts.path
-    elif match := _SCP.match(remote):
+    elif match := _SCP.fullmatch(remote):
         host, path = match["host"], match["path"]
     else:
         return None
@@ -39,4 +39,4 @@ def repository_name(path: str) -> str | None:
     """``path`` as ``owner/repository``, without slashes around it and without ``.git``; None if it is something
     else."""
     parts = path.strip("/").removesuffix(".git").split("/")
-    return "/".join(parts) if len(parts) == 2 and all(_NAME.match(part) for part in parts) else None
+    return "/".join(parts) if len(parts) == 2 and all(_NAME.fullmatch(part) for part in parts) else None

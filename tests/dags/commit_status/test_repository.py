@@ -42,6 +42,7 @@ def test_every_form_of_an_address_names_its_repository(remote: str, host: str, n
         "/srv/a:b/c",
         "git@github.com:models",
         "https:///team/models",
+        "git@github.com:team/models\n",
     ],
 )
 def test_what_names_no_repository_of_an_owner_is_told_apart(remote: str) -> None:
