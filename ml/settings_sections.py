@@ -143,7 +143,7 @@ def _checked_gate(command: str) -> str:
 
 def _checked_folder(path: str) -> str:
     parts = path.split("/")
-    if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
+    if path.startswith(("/", "-")) or any(part in ("", ".", "..") for part in parts):
         raise ValueError("must be a path inside the repository, such as ml/pipelines")
     return path
 
