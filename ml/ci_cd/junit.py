@@ -123,11 +123,17 @@ def _failure(case: _Case) -> Failure:
     if found := list(_SYNTAX_LOCATION.finditer(text)):
         message = errors[-1] if errors else "SyntaxError"
     else:
-        message = errors[0] if errors else (case.failed or "it failed")
+        message = _first_error(errors) or case.failed or "it failed"
         # Relative paths are those in the checkout; the last one is nearest to the cause.
         found = [match for match in _LOCATION.finditer(text) if not match["file"].startswith(("/", ".."))]
     place = _place(found[-1]["file"], int(found[-1]["line"]), file) if found else _declared(case)
     return Failure(_test_name(case, file), place, " ".join(message.split())[:_LONGEST_MESSAGE])
+
+
+def _first_error(errors: list[str]) -> str:
+    """The first line; with the second where it names the exception only, as NumPy's assertions do."""
+    first = " ".join(errors[:1]).strip()
+    return " ".join(errors[:2]) if first.endswith(":") else first
 
 
 def _place(file: str, line: int, test_file: str) -> str:

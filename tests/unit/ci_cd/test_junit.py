@@ -70,6 +70,11 @@ def test_a_class_and_parameters_belong_to_the_name() -> None:
     assert str(found) == "model_test.py::TestA::TestB::test_x[a/b::c] (line 5): no"
 
 
+def test_a_message_that_begins_on_the_next_line_is_told() -> None:
+    text = "pipelines/flowers/model_test.py:9: in test_x\nE   AssertionError: \nE   Not equal to tolerance\nE   more"
+    assert read_one(failure(text)).message == "AssertionError: Not equal to tolerance"
+
+
 def test_without_a_traceback_the_message_is_told() -> None:
     assert str(read_one(failure("", "failed on setup"))) == "model_test.py::test_x: failed on setup"
 
