@@ -8,7 +8,7 @@ from ml.commands.lazy import LazyGroup
 
 COMMANDS = {
     "lint": "ml.commands.ci_cd_lint:lint",
-    "test": "ml.commands.ci_cd_test:test",
+    "test": "ml.commands.ci_cd_tests:test",
     "compile": "ml.commands.ci_cd_compile:compile_",
     "run-locally": "ml.commands.ci_cd_local_run:run_locally",
     "copy-modules": "ml.commands.ci_cd_modules:copy_modules",

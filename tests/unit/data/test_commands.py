@@ -80,7 +80,9 @@ def test_releases_are_listed_shown_and_rolled_back(respan: Respan) -> None:
     assert "no releases yet" in respan("release", "list", PIPELINE)
     assert "train it first" in respan("release", "show", PIPELINE, code=5)
     served(respan.storage, 1, 2)
-    assert respan.json("release", "list", PIPELINE) == {"versions": [1, 2], "traffic": {"2": 100}}
+    listed = respan.json("release", "list", PIPELINE)
+    assert (listed["versions"], listed["traffic"]) == ([1, 2], {"2": 100})
+    assert [release["revision"] for release in listed["releases"]] == [None, None]
     assert respan.json("release", "show", PIPELINE)["run"] == "run-2"
     assert respan.json("release", "rollback", PIPELINE, "--reason", "too slow") == {"version": 1, "previous": 2}
     assert "too slow" in respan("release", "show", PIPELINE, "1")
