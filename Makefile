@@ -35,7 +35,7 @@ demo: setup  ## watch a deployed model fail on new data and mend itself, in a re
 
 .PHONY: demo-cicd
 demo-cicd: setup  ## watch pushes to a git repository being tested, trained and released
-	@PYTHONPATH=plugins $(AIRFLOW) -m scripts.demo_cicd $(ARGS)
+	@$(AIRFLOW) -m scripts.demo_cicd $(ARGS)
 
 .PHONY: airflow
 airflow: setup  ## open Airflow's UI on the state in RESPAN_HOME

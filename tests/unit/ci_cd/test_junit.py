@@ -56,7 +56,7 @@ def test_the_place_is_the_last_one_in_the_checkout() -> None:
 def test_a_syntax_error_is_told_with_its_own_file_and_line() -> None:
     text = (
         "pipelines/flowers/model_test.py:3: in &lt;module&gt;\n    import model\n"
-        'E     File "/work/checkout/pipelines/flowers/model.py", line 7\n'
+        'E     File "/elsewhere/checkout/pipelines/flowers/model.py", line 7\n'
         "E       def x(:\nE             ^\nE   SyntaxError: invalid syntax"
     )
     found = read_one(failure(text, kind="error"), classname="", name="pipelines.flowers.model_test")
