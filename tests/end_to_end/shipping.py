@@ -109,6 +109,12 @@ class Code:
             releases=self.deployment.ml("release", "list", SHIPPED_PIPELINE)["versions"],
         )
 
+    def processed(self) -> str:
+        """The revision of the watched branch that went all the way last."""
+        branches = self.deployment.ml("ci-cd", "list", SHIPPED_PIPELINE)["branches"]
+        [revision] = [str(each["revision"]) for each in branches if each["branch"] == BRANCH]
+        return revision
+
     def training_runs(self, revision: str) -> list[str]:
         """Every training run that there was for the revision."""
         return [run for run in self.deployment.airflow.run_ids(SHIPPED_TRAINING) if revision[:12] in run]

@@ -79,7 +79,7 @@ def test_a_candidate_that_is_not_blessed_fails_the_run_and_what_is_kept_is_a_who
     done = warm(project, *arguments, "--keep", str(keep), "--json", RESPAN_PIPELINES=str(own.parent))
     assert done.returncode == CodeError.exit_code
     told = (
-        r"the candidate of own is not blessed: accuracy 0\.\d+, .* training\.blessing_threshold is 0\.6; ci_cd\.local"
+        r"the candidate of own is not blessed: accuracy 0\.\d+, .* training\.blessing_threshold is 0\.3; ci_cd\.local"
     )
     assert re.match(told, error(done))
     lines = done.stderr.splitlines()
@@ -121,7 +121,7 @@ def test_sample_data_that_is_not_there_or_not_written_is_told(
 
 
 def test_settings_of_the_local_run_are_checked_like_all_others(project: Project, own: Path) -> None:
-    edit(own / "settings.yaml", "training.epochs: 6", "training.epochs: none")
+    edit(own / "settings.yaml", "training.epochs: 3", "training.epochs: none")
     done = warm(project, "local-run", "own", "--json", RESPAN_PIPELINES=str(own.parent))
     assert done.returncode == SettingsError.exit_code
     assert "key `training.epochs` is 'none'" in error(done)
