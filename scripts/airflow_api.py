@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -12,12 +13,21 @@ from typing import Any
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+#: SQLite refuses a writer whose snapshot another one has overtaken, however long it would wait.
+_DATABASE_TRIES = 5
+
+
 class ApiError(RuntimeError):
     """The API refused: ``status`` is HTTP's."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the database refused what the request wanted, so that it may be asked again."""
+        return self.status == 500 and '"Database error"' in str(self)
 
 
 class AirflowApi:
@@ -65,6 +75,16 @@ class AirflowApi:
         return self._token
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
+        for _ in range(_DATABASE_TRIES - 1):
+            try:
+                return self._authorized(method, path, body)
+            except ApiError as error:
+                if not error.rolled_back:
+                    raise
+                time.sleep(0.5)
+        return self._authorized(method, path, body)
+
+    def _authorized(self, method: str, path: str, body: Any) -> Any:
         try:
             return self._send(method, f"/api/v2/{path}", body, {"Authorization": f"Bearer {self.token()}"})
         except ApiError as error:

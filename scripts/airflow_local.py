@@ -87,6 +87,8 @@ class LocalAirflow(AirflowRuns):
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            # Airflow's default file; SQLite's default of 5 s of waiting for another writer is short on a small machine.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow' / 'airflow.db'}?timeout=60",
             "PYTHONPATH": str(PROJECT),
             "RESPAN_HOME": str(self.home),
             "RESPAN_STORAGE": storage or f"file://{self.home / 'storage'}",

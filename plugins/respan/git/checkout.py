@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,16 @@ def ensure_checkout(settings: Settings, run_id: str, revision: str, previous: st
         changed = None if previous is None else _changed(hook, workspace, previous, revision)
     file = None if previous is None else workspace.changed_file(previous, revision)
     return Checkout(workspace.source, revision, changed, file, workspace)
+
+
+@contextlib.contextmanager
+def own_checkout(settings: Settings, workspace: str, revision: str, previous: str | None = None) -> Iterator[Checkout]:
+    """:func:`ensure_checkout` for one task alone, removed at its end: in a run's own one, code under test has left what
+    it wrote. ``workspace`` stands for the run id, and names no other task's."""
+    try:
+        yield ensure_checkout(settings, workspace, revision, previous)
+    finally:
+        remove_workspace(settings.name, workspace)
 
 
 def remove_workspace(pipeline: str, run_id: str) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class LocalImage:
     content: str | None
 
 
-class Engine:
+class Engine(ABC):
     """One engine. Every method raises ``ImageError``, ``ImageServiceError`` or ``MissingEnvironmentError``.
 
     The registry's login goes to what speaks with the registry only, never to a build, which runs the code of the
@@ -104,8 +105,9 @@ class Engine:
     def _pushed_digest(self, file: Path, ended: Ended) -> str:
         return file.read_text("utf-8").strip() if file.exists() else ""
 
+    @abstractmethod
     def _described(self, document: dict[str, Any], tag: str) -> LocalImage:
-        raise NotImplementedError
+        """What the engine's ``inspect`` tells of the image."""
 
     def _authenticated(self, login: RegistryLogin) -> AbstractContextManager[tuple[dict[str, str], int]]:
         return authfile(login)

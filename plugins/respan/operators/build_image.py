@@ -99,12 +99,11 @@ class BuildImageOperator(BaseOperator):
 
     @contextlib.contextmanager
     def _request(self, settings: Settings, context: Context) -> Iterator[ImageRequest]:
-        """What to build, from a checkout for the image alone: in the run's own one, tests have left what they wrote."""
-        from respan.git import ensure_checkout, remove_workspace
+        """What to build, from a checkout for the image alone."""
+        from respan.git import own_checkout
 
-        image, workspace = settings.ci_cd.image, f"{context['run_id']}.image"
-        try:
-            checkout = ensure_checkout(settings, workspace, self.revision, None)
+        image = settings.ci_cd.image
+        with own_checkout(settings, f"{context['run_id']}.image", self.revision) as checkout:
             yield ImageRequest(
                 repository=image.repository or "",
                 revision=self.revision,
@@ -115,5 +114,3 @@ class BuildImageOperator(BaseOperator):
                 push=image.push or image.builder == _CLOUD_BUILD,
                 timeout_seconds=image.timeout_seconds,
             )
-        finally:
-            remove_workspace(self.pipeline, workspace)

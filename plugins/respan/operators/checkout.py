@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from airflow.sdk import BaseOperator, Context
 
-from ml.settings import load_settings
+from ml.settings import Settings, load_settings
 from respan.failures import told_to_airflow
-from respan.git import ensure_checkout, remove_workspace
+from respan.git import Checkout, ensure_checkout, own_checkout
 from respan.hooks.airflow_python import AirflowPythonHook
 from respan.hooks.tfx import TfxHook
 from respan.operators.command import MlCommandOperator
@@ -103,26 +104,25 @@ class CheckoutCommandOperator(MlCommandOperator):
 
     def execute(self, context: Context) -> Any:
         end_with_supervisor()
-        run_id = str(context["run_id"])
-        if not self.pristine:
-            return self._execute_in(run_id, context)
-        workspace = f"{run_id}.{self.task_id}"
-        try:
-            return self._execute_in(workspace, context)
-        finally:
-            remove_workspace(self.pipeline, workspace)
+        with contextlib.ExitStack() as stack:
+            with told_to_airflow():
+                settings = load_settings(self.pipeline)
+                checkout = self._checkout(settings, str(context["run_id"]), stack)
+                content = checkout.content([*_CODE, settings.ci_cd.pipelines_path, *self.content_paths])
+            self.arguments = [
+                *self.arguments,
+                *("--checkout", str(checkout.path), "--revision", checkout.revision, "--content", content),
+                *(() if checkout.changed_file is None else ("--changed", str(checkout.changed_file))),
+            ]
+            return super().execute(context)
 
-    def _execute_in(self, workspace: str, context: Context) -> Any:
-        with told_to_airflow():
-            settings = load_settings(self.pipeline)
-            checkout = ensure_checkout(settings, workspace, str(self.revision), _given(self.previous))
-            content = checkout.content([*_CODE, settings.ci_cd.pipelines_path, *self.content_paths])
-        self.arguments = [
-            *self.arguments,
-            *("--checkout", str(checkout.path), "--revision", checkout.revision, "--content", content),
-            *(() if checkout.changed_file is None else ("--changed", str(checkout.changed_file))),
-        ]
-        return super().execute(context)
+    def _checkout(self, settings: Settings, run_id: str, stack: contextlib.ExitStack) -> Checkout:
+        revision, previous = str(self.revision), _given(self.previous)
+        if self.pristine:
+            own = own_checkout(settings, f"{run_id}.{self.task_id}", revision, previous)
+            checkout: Checkout = stack.enter_context(own)
+            return checkout
+        return ensure_checkout(settings, run_id, revision, previous)
 
     def hook(self) -> TfxHook:
         return AirflowPythonHook() if self.environment == "airflow" else super().hook()

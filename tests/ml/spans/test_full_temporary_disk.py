@@ -10,16 +10,13 @@ from ml.errors import StorageError
 from ml.spans.preparation import prepare
 from ml.windows import complete_spans
 from tests.ml.spans.conftest import Inbox
-from tests.unit.data.mounting import mount, unmount
+from tests.unit.data.mounting import disk_of_64_kib
 
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
-    yield folder
-    unmount(str(folder))
+    with disk_of_64_kib(tmp_path / "tiny") as folder:
+        yield folder
 
 
 def test_a_full_temporary_disk_is_told_with_its_remedy_and_the_next_try_prepares_the_span(

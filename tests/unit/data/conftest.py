@@ -9,7 +9,7 @@ import pytest
 
 from ml.settings import Settings
 from ml.storage.local import LocalStorage
-from tests.unit.data.mounting import mount, unmount
+from tests.unit.data.mounting import disk_of_64_kib
 
 
 @pytest.fixture
@@ -30,9 +30,5 @@ def settings() -> Settings:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
-    yield folder
-    unmount(str(folder))
+    with disk_of_64_kib(tmp_path / "tiny") as folder:
+        yield folder

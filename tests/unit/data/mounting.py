@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +20,12 @@ def mount(*arguments: str) -> None:
 
 def unmount(folder: str) -> None:
     subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def disk_of_64_kib(folder: Path) -> Iterator[Path]:
+    """A file system of 64 KiB, mounted on ``folder``, which is made."""
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+    yield folder
+    unmount(str(folder))
