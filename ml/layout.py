@@ -26,8 +26,15 @@ BATCH = "batch.json"
 VANISHED = "vanished.jsonl"
 PREDICTIONS = "predictions.jsonl"
 PREDICTIONS_RECORD = "predictions.json"
+INSTANCES = "instances"
+PREDICTION_FILES = "predictions"
 REPORT_JSON = "evaluation.json"
 REPORT_HTML = "evaluation.html"
+
+# Names within a run's folder
+RUN = "run.json"
+VERTEX_JOB = "vertex.json"
+RUN_OUTPUTS = "outputs.json"
 
 # Names within a revision's folders
 MODULES_RECORD = "modules.json"
@@ -94,6 +101,11 @@ def release(version: int) -> str:
 def release_reference(version: int) -> str:
     """Label counts of the model's predictions on its window's eval split, what prediction drift is measured against."""
     return f"{RELEASES}/{version}-reference.json"
+
+
+def registered_model(version: int) -> str:
+    """The release in Vertex AI's model registry."""
+    return f"{RELEASES}/{version}-vertex.json"
 
 
 def modules(revision: str, name: str = "") -> str:

@@ -67,7 +67,7 @@ def start_run(
     modules were never copied, and ``ConflictError`` where the run was started with another window, other settings or
     another revision, or where the revision has other components than Airflow's DAG.
     """
-    name = layout.run(safe_id(run_id), "run.json")
+    name = layout.run(safe_id(run_id), layout.RUN)
     try:
         return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     except NotFoundError:
@@ -139,7 +139,7 @@ def _code(pipeline: str, storage: Storage, revision: str | None, *, check_graph:
 def read_run(storage: Storage, run_id: str) -> TrainingRun:
     """A run that was started. Raises ``NotFoundError``."""
     try:
-        return TrainingRun.from_json(storage.read(layout.run(safe_id(run_id), "run.json")))
+        return TrainingRun.from_json(storage.read(layout.run(safe_id(run_id), layout.RUN)))
     except NotFoundError:
         raise NotFoundError(f"there is no run {run_id!r} in {storage.root}") from None
 

@@ -20,15 +20,19 @@ from pydantic import BaseModel, Field, ValidationError
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
 from ml.pipeline_files import pipeline_files
+from ml.settings_section import Section
 from ml.settings_sections import (
     CiCdSettings,
     DataSettings,
     EvaluationSettings,
-    Section,
     TrainingSettings,
     TunerSettings,
 )
 from ml.user_code import place
+from ml.vertex_settings import VertexSettings
+
+#: Where pipelines run.
+Target = Literal["local", "vertex"]
 
 
 class Settings(Section):
@@ -37,7 +41,7 @@ class Settings(Section):
     name: str = Field(exclude=True)
     description: str = Field("", description="One line, shown in Airflow.")
     kind: Literal["image_classification"] = Field(description="What a sample is and how it is judged; see ml/kinds/.")
-    target: Literal["local"] = Field("local", description="Where its runs run.")
+    target: Target = Field("local", description="Where its runs run; vertex needs storage in gs://.")
     owner: str = Field("respan", description="Airflow's owner of the DAGs.")
     tags: list[str] = Field(default_factory=list, description="Further tags of the DAGs.")
     data: DataSettings = DataSettings()
@@ -45,6 +49,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     tuner: TunerSettings = TunerSettings()
     ci_cd: CiCdSettings = CiCdSettings()
+    vertex: VertexSettings = VertexSettings()
     model: Any = Field(None, description="The pipeline's own settings.")
 
 
