@@ -1,4 +1,4 @@
-"""Object storage behind one small interface: ``file://`` today, ``gs://`` with the same promises.
+"""Object storage behind one small interface: ``file://`` and ``gs://``, with the same promises.
 
 A *storage* is a prefix in a store. Names are relative to it, with ``/`` between parts. Three promises carry the rest of
 the system:
@@ -10,6 +10,7 @@ the system:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from ml.errors import SettingsError
 #: ``if_generation`` of an object that must not exist yet (Cloud Storage's own convention).
 ABSENT = "0"
 
+#: A bucket's name as Cloud Storage allows it, and a prefix whose parts are neither empty nor ``.`` or ``..``.
+_GCS = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])((?:/(?!\.{1,2}(?:/|$))[^/\0\r\n]+)*)/?")
 
 #: Private-use characters U+EF80…U+EFFF stand for the single bytes 0x80…0xFF of a name that isn't UTF-8.
 BYTE_CHARACTERS = 0xEF00
@@ -103,14 +106,27 @@ class Storage(Protocol):
         ``marker`` (a file in ``local``) is what readers look for: nobody may use the folder without it. A published
         folder is never changed: publishing over one raises ``ConflictError``. A repeat after a crash starts anew over
         whatever a half-finished attempt left. ``local`` is left in place.
+
+        Of attempts at the same time exactly one wins, and the folder holds what it published and nothing else. The
+        others raise ``ConflictError``, at the latest when the winner's marker is there, but maybe before it is.
+        """
+
+    def publish_stored(self, source: str, prefix: str, *, marker: str) -> None:
+        """:meth:`publish` of the folder ``source`` of this same storage, which is left in place.
+
+        Raises ``NotFoundError`` where ``source`` has no ``marker``, or changes meanwhile.
         """
 
 
 def open_storage(uri: str) -> Storage:
-    """The storage at ``uri``. Raises ``SettingsError`` for a scheme that isn't supported. Does no I/O."""
+    """The storage at ``uri``. Raises ``SettingsError`` for anything but the two forms. Does no I/O."""
     parts = urlsplit(uri)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
         from ml.storage.local import LocalStorage
 
         return LocalStorage(Path(uri.removeprefix("file://")))
-    raise SettingsError(f"RESPAN_STORAGE is {uri!r}: give file:///an/absolute/path")
+    if found := _GCS.fullmatch(uri):
+        from ml.storage.gcs import GcsStorage
+
+        return GcsStorage(found[1], (found[2] or "").strip("/"))
+    raise SettingsError(f"RESPAN_STORAGE is {uri!r}: give file:///an/absolute/path or gs://bucket/prefix")

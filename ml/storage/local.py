@@ -189,6 +189,12 @@ class LocalStorage:
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
 
+    def publish_stored(self, source: str, prefix: str, *, marker: str) -> None:
+        folder = self._path(source)
+        if not (folder / marker).is_file():
+            raise NotFoundError(f"{folder / marker} is not there")
+        self.publish(folder, prefix, marker=marker)
+
     def _put(self, name: str, fill: Callable[[Path], None], if_generation: str | None) -> ObjectInfo:
         path = self._path(name)
         with self._told_as_storage_error("write", path):
