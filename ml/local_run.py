@@ -92,7 +92,7 @@ def run_locally(
     stage raises.
     """
     given = {key: json.dumps(value) for key, value in load_settings(pipeline).ci_cd.local_run.items()}
-    given |= overrides or {}
+    given |= {**(overrides or {}), "target": "local"}
     settings = load_settings(pipeline, given)
     if not (pipeline_folder(pipeline) / SAMPLE_DATA).is_file():
         raise SettingsError(

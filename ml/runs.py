@@ -16,12 +16,12 @@ from ml import layout, releases, windows
 from ml.ci_cd.module_cache import fetch_modules
 from ml.ci_cd.modules import read_modules
 from ml.ci_cd.revisions import shipped
-from ml.errors import ConflictError, DataError, NotFoundError
+from ml.errors import ConflictError, DataError, NotFoundError, SettingsError
 from ml.graph import read_graph
 from ml.home import pipelines_in_front
 from ml.names import safe_id
 from ml.records import Record, TrainingCause, now
-from ml.settings import Settings, code_version, load_settings
+from ml.settings import Settings, Target, code_version, load_settings
 from ml.storage import ABSENT, Storage
 
 #: In place of a revision: the installed code.
@@ -32,7 +32,7 @@ class TrainingRun(Record):
     """One run. ``code`` is the pipeline's code version when it started; ``settings`` what was given in place of the
     settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
     tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
-    ``image`` the container image that was shipped with them."""
+    ``image`` the container image that was shipped with them. ``target`` is where it runs."""
 
     run: str
     pipeline: str
@@ -44,6 +44,7 @@ class TrainingRun(Record):
     reason: str = TrainingCause.MANUAL.meaning
     revision: str | None = None
     image: str | None = None
+    target: Target = "local"
 
 
 def start_run(
@@ -65,7 +66,8 @@ def start_run(
 
     Raises ``DataError`` where there is no span, ``NotFoundError`` for a span that isn't complete or a revision whose
     modules were never copied, and ``ConflictError`` where the run was started with another window, other settings or
-    another revision, or where the revision has other components than Airflow's DAG.
+    another revision, or where the revision has other components than Airflow's DAG. ``SettingsError`` where the
+    settings in force name the target vertex, and storage isn't in Cloud Storage or there is no image to run in.
     """
     name = layout.run(safe_id(run_id), layout.RUN)
     try:
@@ -86,12 +88,33 @@ def start_run(
             reason=reason or cause.meaning,
             revision=wanted,
             image=read_modules(storage, wanted).image if wanted else None,
+            target=in_force.target,
         )
+        if run.target == "vertex":
+            _check_vertex(storage, in_force, run)
     try:
         storage.write(name, run.to_json(), if_generation=ABSENT)
     except ConflictError:  # another node of the same run was quicker
         return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     return run
+
+
+def vertex_image(settings: Settings, run: TrainingRun) -> str | None:
+    """The container image that the run's components run in on the target vertex."""
+    return settings.vertex.image or run.image
+
+
+def _check_vertex(storage: Storage, settings: Settings, run: TrainingRun) -> None:
+    if not storage.root.startswith("gs://"):
+        raise SettingsError(
+            f"target vertex of pipeline {run.pipeline} needs storage in Cloud Storage, and it is {storage.root}: set "
+            "RESPAN_STORAGE to gs://<bucket>/<folder>, or target to local"
+        )
+    if vertex_image(settings, run) is None:
+        raise SettingsError(
+            f"target vertex of pipeline {run.pipeline} has no container image to run in: set vertex.image, or let "
+            f"ci_cd build one of the revision ({run.revision or INSTALLED} has none)"
+        )
 
 
 def default_revision(storage: Storage) -> str | None:

@@ -12,9 +12,10 @@ import click
 from ml import windows
 from ml.commands.arguments import given_settings, revision_option, settings_option, window_option
 from ml.commands.output import json_option, note, show
+from ml.errors import SettingsError
 from ml.home import pipeline_folder, pipeline_storage
 from ml.records import TrainingCause
-from ml.runs import INSTALLED, TrainingRun, code_of, start_run
+from ml.runs import INSTALLED, TrainingRun, code_of, read_run, start_run
 
 _reason_option = click.option("--reason", help="Why; recorded with the run and its release.  [default: from the cause]")
 
@@ -51,8 +52,27 @@ def start(
 ) -> None:
     """Decide what a training run of PIPELINE reads, and with which code; `run-node` does the rest."""
     begun = _start(pipeline, run_id, window, overrides, cause=TrainingCause(cause), reason=reason, revision=revision)
-    document = begun.model_dump(mode="json", include={"run", "window", "cause", "reason", "revision", "image"})
+    document = begun.model_dump(
+        mode="json", include={"run", "window", "cause", "reason", "revision", "image", "target"}
+    )
     show(document, as_json=as_json, text=_told(begun))
+
+
+@run.command()
+@click.argument("pipeline")
+@click.option("--run-id", required=True, help="A run that was started with the target vertex.")
+@click.option("--project", required=True, help="The Google Cloud project that it will run in.")
+@json_option
+def spec(pipeline: str, run_id: str, project: str, as_json: bool) -> None:
+    """Compile a training run of PIPELINE to a Vertex AI pipeline job, and write it to the run's vertex.json."""
+    pipeline_folder(pipeline)
+    storage = pipeline_storage(pipeline)
+    begun = read_run(storage, run_id)
+    with code_of(begun, storage):
+        from ml.tfx.vertex_run import write_job
+
+        name, parameters = write_job(begun, project)
+    show({"run": begun.run, "spec": name, "parameters": parameters}, as_json=as_json, text=storage.uri(name))
 
 
 @click.command("run-node")
@@ -121,6 +141,10 @@ def _started(
 ) -> Iterator[TrainingRun]:
     """The run, with its code in place."""
     begun = _start(pipeline, run_id, window, overrides, **why)
+    if begun.target != "local":
+        raise SettingsError(
+            f"run {begun.run} has target {begun.target}, which Airflow submits: give --set target=local to run it here"
+        )
     with code_of(begun, pipeline_storage(pipeline)):
         yield begun
 
@@ -133,4 +157,4 @@ def _start(pipeline: str, run_id: str, window: str | None, overrides: Sequence[s
 
 def _told(begun: TrainingRun) -> str:
     code = f"revision {begun.revision[:12]}" if begun.revision else f"{INSTALLED} code"
-    return f"run {begun.run}, window {windows.format(begun.window)}, {code}"
+    return f"run {begun.run}, window {windows.format(begun.window)}, {code}, target {begun.target}"

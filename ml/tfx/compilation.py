@@ -11,11 +11,8 @@ from ml.home import pipeline_folder
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.run_spec import RunSpec
-from ml.tfx.sources import bind_pipeline
+from ml.tfx.sources import FUNCTIONS, bind_pipeline
 from ml.user_code import load_function
-
-#: The properties of TFX's components that name a function of the pipeline's modules.
-_FUNCTIONS = ("preprocessing_fn", "tuner_fn", "run_fn")
 
 
 def compile_graph(settings: Settings) -> Graph:
@@ -40,7 +37,7 @@ def _check_functions(settings: Settings, components: Iterable[BaseNode]) -> None
     """A component imports its function when it runs, which would be late to learn of a syntax error."""
     bind_pipeline(settings.name)
     for component in components:
-        for key in _FUNCTIONS:
+        for key in FUNCTIONS:
             if named := component.exec_properties.get(key):
                 load_function(pipeline_folder(settings.name), *named.rsplit(".", 1))
 

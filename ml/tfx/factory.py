@@ -39,7 +39,9 @@ PROBABILITIES = "probabilities"
 _FITTING = {"epochs", "batch_size", "learning_rate", "seed"}
 
 
-def create_pipeline(settings: Settings, run: RunSpec) -> tfx.dsl.Pipeline:
+def create_pipeline(
+    settings: Settings, run: RunSpec, *, beam_arguments: list[str] = BEAM_ARGUMENTS
+) -> tfx.dsl.Pipeline:
     """The pipeline of one run. Local where ``run.metadata_file`` is set; else the target brings its own metadata."""
     example_gen = WindowExampleGen(files=dict(run.files), fingerprint=run.fingerprint).with_id("ImportExampleGen")
     schema_gen = ImportSchemaGen(schema_file=run.schema_file)
@@ -109,7 +111,7 @@ def create_pipeline(settings: Settings, run: RunSpec) -> tfx.dsl.Pipeline:
         pipeline_root=run.pipeline_root,
         components=[*components, trainer, resolver, evaluator, pusher],
         enable_cache=True,
-        beam_pipeline_args=BEAM_ARGUMENTS,
+        beam_pipeline_args=beam_arguments,
         metadata_connection_config=(
             sqlite_metadata_connection_config(run.metadata_file) if run.metadata_file else None
         ),

@@ -13,15 +13,18 @@ _SKIPPED = re.compile(
 )
 
 
-def cause(error: BaseException) -> str:
-    """The innermost error of Respan's own if there is one, else the type and message of the error that came first."""
+def innermost(error: BaseException) -> BaseException:
+    """The innermost error of Respan's own if there is one, else the error that came first."""
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
         chain.append(inner)
-    for one in reversed(chain):
-        if isinstance(one, RespanError):
-            return str(one)
-    return f"{type(chain[-1]).__name__}: {_message(chain[-1])}"
+    return next((one for one in reversed(chain) if isinstance(one, RespanError)), chain[-1])
+
+
+def cause(error: BaseException) -> str:
+    """The message of :func:`innermost`, with its type where it isn't one of Respan's own."""
+    first = innermost(error)
+    return str(first) if isinstance(first, RespanError) else f"{type(first).__name__}: {_message(first)}"
 
 
 def _message(error: BaseException) -> str:

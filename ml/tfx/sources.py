@@ -11,6 +11,9 @@ from ml.home import PROJECT, pipeline_folder
 from ml.pipeline_files import pipeline_files
 from ml.settings import Settings
 
+#: The properties of TFX's components that name a function of the pipeline's modules.
+FUNCTIONS = ("preprocessing_fn", "tuner_fn", "run_fn")
+
 
 def bind_pipeline(pipeline: str, folder: Path | None = None) -> None:
     """Makes ``import ml.pipelines.<pipeline>`` mean ``folder``, by default the one that the pipeline is found in.

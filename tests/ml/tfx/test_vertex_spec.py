@@ -12,27 +12,64 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 
 from ml.cli import run
 from ml.errors import CodeError
 from ml.home import PROJECT, pipeline_folder
 from ml.settings import load_settings
 from ml.tfx.compilation import compile_graph
-from ml.tfx.vertex_spec import PARAMETERS, compile_spec
+from ml.tfx.vertex_spec import PARAMETERS, VertexPlace, compile_spec
 
 PIPELINE = "image_classification"
 
 
-def job(**given: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(compile_spec(load_settings(PIPELINE), **given))
+PLACE = VertexPlace(
+    image="registry.example/respan@sha256:ab",
+    pipeline_root="gs://bucket/digits/runs/artifacts",
+    project="numbers",
+    modules="gs://bucket/digits/modules/0123",
+)
+
+
+def job(place: VertexPlace | None = None, **settings: str) -> dict[str, Any]:
+    """The job with ``settings``, dotted keys with ``__`` in place of the dots."""
+    given = {key.replace("__", "."): value for key, value in settings.items()}
+    loaded: dict[str, Any] = json.loads(compile_spec(load_settings(PIPELINE, given), place))
     return loaded
 
 
+def containers(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Component → its container."""
+    executors = made["pipelineSpec"]["deploymentSpec"]["executors"]
+    return {
+        name.removesuffix("_executor"): executor["container"]
+        for name, executor in executors.items()
+        if "container" in executor
+    }
+
+
+def tasks(made: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = made["pipelineSpec"]["root"]["dag"]["tasks"]
+    return found
+
+
+def beam(made: dict[str, Any]) -> PipelineOptions:
+    """How Beam understands the arguments that a component gets."""
+    arguments = containers(made)["Transform"]["args"]
+    return PipelineOptions(arguments[arguments.index("--json_serialized_inputs_spec_args") + 2 :])
+
+
 def test_each_component_of_the_graph_is_a_task_of_the_spec() -> None:
-    tasks = set(job()["pipelineSpec"]["root"]["dag"]["tasks"])
+    drawn = set(tasks(job()))
     nodes = {node.id for node in compile_graph(load_settings(PIPELINE)).nodes}
-    assert tasks - nodes == {"Resolver-model-blessing-resolver", "Resolver-model-resolver"}
-    assert nodes - tasks == {"Resolver"}
+    assert drawn - nodes == {"Resolver-model-blessing-resolver", "Resolver-model-resolver"}
+    assert nodes - drawn == {"Resolver"}
 
 
 def test_what_a_run_decides_is_a_parameter_without_a_default() -> None:
@@ -43,12 +80,114 @@ def test_what_a_run_decides_is_a_parameter_without_a_default() -> None:
 
 
 def test_image_and_root_are_those_given_and_each_component_runs_in_the_image() -> None:
-    made = job(image="registry.example/respan@sha256:ab", pipeline_root="gs://bucket/digits/runs/artifacts")
-    assert made["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/digits/runs/artifacts"
-    executors = made["pipelineSpec"]["deploymentSpec"]["executors"].values()
-    images = {executor["container"]["image"] for executor in executors if "container" in executor}
-    assert images == {"registry.example/respan@sha256:ab"}
+    made = job(PLACE)
+    assert made["runtimeConfig"]["gcsOutputDirectory"] == PLACE.pipeline_root
+    assert {container["image"] for container in containers(made).values()} == {PLACE.image}
     assert made["pipelineSpec"]["pipelineInfo"]["name"] == "image-classification"
+
+
+def test_the_values_of_a_run_are_parameters_of_the_job() -> None:
+    values = dict.fromkeys(PARAMETERS, "given")
+    made = json.loads(compile_spec(load_settings(PIPELINE), PLACE, values))
+    assert made["runtimeConfig"]["parameterValues"] == values
+
+
+def test_components_that_call_the_pipelines_functions_are_told_its_revision_and_no_others() -> None:
+    commands = {name: container["command"] for name, container in containers(job(PLACE, tuner__enabled="true")).items()}
+    start = ["python", "-m", "ml.tfx.vertex_node", "--node"]
+    own = ["--pipeline", PIPELINE, "--modules", PLACE.modules]
+    calling = {"Transform", "Tuner", "Trainer"}
+    assert commands == {name: [*start, name, *(own if name in calling else [])] for name in commands}
+    assert calling < set(commands)
+    assert containers(job())["Trainer"]["command"] == [*start, "Trainer", "--pipeline", PIPELINE], "the image's own"
+
+
+def test_the_baseline_is_a_model_of_this_pipeline_in_this_project() -> None:
+    executors = job(PLACE, vertex__region="europe-west4")["pipelineSpec"]["deploymentSpec"]["executors"]
+    filters = {
+        query["filter"]
+        for executor in executors.values()
+        for query in executor.get("resolver", {}).get("outputArtifactQueries", {}).values()
+    }
+    context = "projects/numbers/locations/europe-west4/metadataStores/default/contexts/image-classification"
+    assert len(filters) == 2
+    assert all(found.endswith(f' AND in_context("{context}")') for found in filters)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"), [("fast", "PIPELINE_FAILURE_POLICY_FAIL_FAST"), ("slow", "PIPELINE_FAILURE_POLICY_FAIL_SLOW")]
+)
+def test_the_failure_policy_is_the_settings(policy: str, told: str) -> None:
+    assert job(vertex__failure_policy=policy)["runtimeConfig"]["failurePolicy"] == told
+
+
+def test_each_component_is_cached_or_none() -> None:
+    components = set(containers(job()))
+    cached = {name for name, task in tasks(job()).items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert cached == components
+    assert not any(task.get("cachingOptions") for task in tasks(job(vertex__caching="false")).values())
+
+
+def test_each_component_is_retried_as_often_as_the_settings_say() -> None:
+    assert not any("retryPolicy" in task for task in tasks(job()).values())
+    made = job(vertex__component_retries="3")
+    retries = {
+        name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks(made).items() if "retryPolicy" in task
+    }
+    assert retries == dict.fromkeys(containers(made), 3)
+
+
+def test_trainer_and_tuner_get_the_machines_of_the_settings_and_no_others_do() -> None:
+    made = job(
+        tuner__enabled="true",
+        vertex__training__cpus="8",
+        vertex__training__memory_gb="30",
+        vertex__training__accelerator_type="NVIDIA_TESLA_T4",
+        vertex__training__accelerator_count="2",
+    )
+    resources = {name: one["resources"] for name, one in containers(made).items() if "resources" in one}
+    wanted = {"cpuLimit": 8.0, "memoryLimit": 30.0, "accelerator": {"type": "NVIDIA_TESLA_T4", "count": "2"}}
+    assert resources == {"Trainer": wanted, "Tuner": wanted}
+    assert containers(job())["Trainer"]["resources"] == {"cpuLimit": 4.0, "memoryLimit": 16.0}
+
+
+def test_beam_runs_in_the_container_unless_dataflow_is_enabled() -> None:
+    assert beam(job(PLACE)).view_as(StandardOptions).runner == "DirectRunner"
+
+
+def test_dataflow_gets_its_project_and_the_image_and_what_the_settings_say_of_its_workers() -> None:
+    options = beam(
+        job(
+            PLACE,
+            vertex__dataflow__enabled="true",
+            vertex__dataflow__machine_type="n2-standard-4",
+            vertex__dataflow__max_workers="7",
+            vertex__dataflow__service_account="beam@numbers.example",
+            vertex__dataflow__subnetwork="regions/europe-west4/subnetworks/beam",
+            vertex__dataflow__public_ips="false",
+            vertex__encryption_key="projects/p/locations/l/keyRings/r/cryptoKeys/k",
+            vertex__labels="{team: numbers}",
+            vertex__region="europe-west4",
+        )
+    )
+    cloud, workers = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
+    assert options.view_as(StandardOptions).runner == "DataflowRunner"
+    assert (cloud.project, cloud.region) == ("numbers", "europe-west4")
+    assert cloud.temp_location == f"{PLACE.pipeline_root}/dataflow"
+    assert cloud.service_account_email == "beam@numbers.example"
+    assert cloud.dataflow_kms_key == "projects/p/locations/l/keyRings/r/cryptoKeys/k"
+    assert cloud.labels == ["team=numbers"]
+    assert workers.sdk_container_image == PLACE.image
+    assert (workers.machine_type, workers.max_num_workers) == ("n2-standard-4", 7)
+    assert workers.subnetwork == "regions/europe-west4/subnetworks/beam"
+    assert workers.use_public_ips is False
+
+
+def test_dataflow_decides_what_the_settings_leave_open() -> None:
+    options = beam(job(PLACE, vertex__dataflow__enabled="true"))
+    workers = options.view_as(WorkerOptions)
+    assert (workers.machine_type, workers.subnetwork, workers.use_public_ips) == (None, None, None)
+    assert options.view_as(GoogleCloudOptions).service_account_email is None
 
 
 def test_another_process_with_another_home_and_another_copy_compiles_the_same_bytes(tmp_path: Path) -> None:
