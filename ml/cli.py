@@ -21,6 +21,7 @@ COMMANDS = {
     "settings": "ml.commands.settings:settings",
     "batch": "ml.commands.batch:batch",
     "predict": "ml.commands.predict:predict",
+    "prediction": "ml.commands.prediction:prediction",
     "evaluate": "ml.commands.evaluate:evaluate",
     "score": "ml.commands.score:score",
     "span": "ml.commands.span:span",

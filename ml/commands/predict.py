@@ -28,9 +28,9 @@ def predict(pipeline: str, batch_id: str, version: int | None, as_json: bool) ->
     storage = pipeline_storage(pipeline)
     progress = Progress("samples", read_batch(storage, batch_id).samples)
     made = prediction.predict(storage, settings, batch_id, version, advance=progress.advance)
-    file = storage.uri(layout.batch(batch_id, layout.PREDICTIONS))
+    file = storage.uri(made.folder or layout.batch(batch_id, layout.PREDICTIONS))
     show(
-        {"batch": batch_id, **made.model_dump(), "predictions": file},
+        {"batch": batch_id, **made.model_dump(exclude={"folder"}), "predictions": file},
         as_json=as_json,
         text=f"version {made.version} predicted {made.predicted} samples, {made.failed} failed: {file}",
     )

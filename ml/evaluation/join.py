@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from ml.evaluation.lines import Part
 from ml.evaluation.mistakes import Instance, WorstMistakes, instance_of
 from ml.evaluation.records import Failure, Mistake
+from ml.prediction.job_files import KeyedError, KeyedLine, one_line
 
 Ids = npt.NDArray[np.int32]
 
@@ -40,9 +42,14 @@ class _Error(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
+    """A line that names the sample's object. A job on Vertex AI writes ``KeyedLine`` instead."""
+
     instance: _Key
     prediction: _Label | None = None
     error: _Error | None = None
+
+
+Lines = Part[Line] | Part[KeyedLine]
 
 
 @dataclass(frozen=True)
@@ -82,15 +89,15 @@ class Join:
         self._ids = {label: number for number, label in enumerate(labels[:classes])}
         self._failures: Counter[tuple[int, str]] = Counter()
         self._mistakes = WorstMistakes(worst)
-        self._chosen: dict[int, Instance] = {}
+        self._chosen: dict[int, Instance | None] = {}
         usable = np.flatnonzero(truth != REFUSED)
         self._wanted = np.zeros(len(truth), np.bool_)
         self._wanted[usable[np.linspace(0, max(len(usable) - 1, 0), min(choose, len(usable)), dtype=int)]] = True
 
-    def add(self, part: Part[Line]) -> None:
+    def add(self, part: Lines) -> None:
         """Raises ``Misfit`` for the first line that does not belong, ``msgspec.DecodeError`` for a mistake without
         probabilities."""
-        keys = np.array([line.instance.key for line in part.rows], np.int64)
+        keys = np.array(_keys(part.rows), np.int64)
         find = self._ids.get
         predicted = np.array(
             [
@@ -104,7 +111,7 @@ class Join:
         self._check(part, keys, predicted)
         self.predicted[keys] = predicted
         for position in np.flatnonzero(predicted == FAILED).tolist():
-            self._count_failure(part.rows[position].error or _Error())
+            self._count_failure(*_failure(part.rows[position].error))
         for position in np.flatnonzero(self._wanted[keys] & (predicted >= 0)).tolist():
             self._chosen[int(keys[position])] = instance_of(part.line(position))
         truth = self._truth[keys]
@@ -121,7 +128,7 @@ class Join:
             return False
         self.predicted[theirs] = other.predicted[theirs]
         for (code, message), count in other._failures.items():
-            self._count_failure(_Error(code, message), count)
+            self._count_failure(code, message, count)
         self._mistakes.absorb(other._mistakes)
         self._chosen.update(other._chosen)
         return True
@@ -131,7 +138,12 @@ class Join:
         """How many usable samples have no line yet."""
         return int(np.count_nonzero((self._truth != REFUSED) & (self.predicted == AWAITED)))
 
-    def outcomes(self) -> Outcomes:
+    def unnamed(self) -> set[int]:
+        """The keys of the samples whose objects :meth:`outcomes` needs and no line named."""
+        return {*(key for key, instance in self._chosen.items() if instance is None), *self._mistakes.unnamed()}
+
+    def outcomes(self, named: Mapping[int, Instance]) -> Outcomes:
+        """``named`` has the objects of the :meth:`unnamed` samples by key."""
         failures = sorted(self._failures.items(), key=lambda item: (-item[1], item[0]))
         return Outcomes(
             labels=self._labels,
@@ -139,11 +151,11 @@ class Join:
             truth=self._truth,
             predicted=self.predicted,
             failures=[Failure(code=code, message=message, count=count) for (code, message), count in failures],
-            mistakes=self._mistakes.worst_first(),
-            chosen=[self._chosen[key] for key in sorted(self._chosen)],
+            mistakes=self._mistakes.worst_first(named),
+            chosen=[self._chosen[key] or named[key] for key in sorted(self._chosen)],
         )
 
-    def _check(self, part: Part[Line], keys: npt.NDArray[np.int64], predicted: Ids) -> None:
+    def _check(self, part: Lines, keys: npt.NDArray[np.int64], predicted: Ids) -> None:
         foreign = (keys < 0) | (keys >= len(self._truth))
         inside = np.where(foreign, 0, keys) if len(self._truth) else keys[:0]
         if not foreign.all():
@@ -163,8 +175,20 @@ class Join:
                 raise Misfit(position, f"sample {keys[position]} has neither a prediction nor an error")
             raise Misfit(position, f"label {given.label!r} is not one of the release's classes")
 
-    def _count_failure(self, error: _Error, count: int = 1) -> None:
-        kind = (error.code, error.message)
+    def _count_failure(self, code: int, message: str, count: int = 1) -> None:
+        kind = (code, message)
         if kind not in self._failures and len(self._failures) >= _FAILURES:
-            kind = (error.code, "other failures")
+            kind = (code, "other failures")
         self._failures[kind] += count
+
+
+def _keys(rows: Sequence[Line] | Sequence[KeyedLine]) -> list[int]:
+    if rows and isinstance(rows[0], KeyedLine):
+        return [int(row.key) for row in rows]  # type: ignore[union-attr]
+    return [row.instance.key for row in rows]  # type: ignore[union-attr]
+
+
+def _failure(error: _Error | KeyedError | None) -> tuple[int, str]:
+    if isinstance(error, KeyedError):
+        return error.number, one_line(error.message)
+    return (error.code, error.message) if error is not None else (2, "")

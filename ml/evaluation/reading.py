@@ -1,14 +1,14 @@
 """Reads a batch's manifest and predictions, in one pass each.
 
-Predictions are joined to the manifest by ``instance.key``, the sample's index, so their order does not matter and only
-this batch's files are read: ``predictions.jsonl``, or every ``prediction.results*`` and ``prediction.errors*`` file
-below ``predictions/`` (a Vertex batch prediction job writes several).
+Predictions are joined to the manifest by their key, the sample's index, so their order does not matter. Only this
+batch's files are read: ``predictions.jsonl`` and, where a job on Vertex AI predicted, the ``prediction.results*`` files
+in the one folder that the record of the predictions names.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 
 import msgspec
 import numpy as np
@@ -16,8 +16,11 @@ import numpy as np
 from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.forked import in_a_fork
-from ml.evaluation.join import REFUSED, Ids, Join, Line, Misfit, Outcomes
+from ml.evaluation.join import REFUSED, Ids, Join, Line, Lines, Misfit, Outcomes
 from ml.evaluation.lines import decode_parts
+from ml.evaluation.mistakes import Instance
+from ml.prediction.documents import read_predictions
+from ml.prediction.job_files import KeyedLine, result_files
 from ml.storage import Storage
 
 #: Bytes of predictions from which a second process saves more time than it takes to start.
@@ -52,22 +55,17 @@ def read_outcomes(
             f"the predictions of batch {batch} are incomplete: {join.missing:,} of {usable:,} samples have none; "
             "run `predict` again"
         )
-    return join.outcomes()
+    unnamed = join.unnamed()
+    return join.outcomes(_read_instances(storage, batch, unnamed) if unnamed else {})
 
 
 def prediction_files(storage: Storage, batch: str) -> list[str]:
-    """The names of the files with the batch's predictions, sorted. Raises ``NotFoundError`` where there are none."""
-    single = layout.batch(batch, layout.PREDICTIONS)
-    if storage.exists(single):
-        return [single]
-    several = sorted(
-        info.name
-        for info in storage.list(layout.batch(batch, "predictions"))
-        if info.name.rsplit("/", 1)[-1].startswith(("prediction.results", "prediction.errors"))
-    )
-    if not several:
+    """The names of the files with the batch's predictions. Raises ``NotFoundError`` where one of them is missing."""
+    own = layout.batch(batch, layout.PREDICTIONS)
+    if not storage.exists(own):
         raise NotFoundError(f"batch {batch} has no predictions in {storage.root}: run `predict` first")
-    return several
+    record = read_predictions(storage, batch)
+    return [own] if record is None or record.folder is None else [own, *result_files(storage, record.folder)]
 
 
 def _read_truth(storage: Storage, batch: str, classes: Sequence[str]) -> tuple[list[str], Ids]:
@@ -87,9 +85,31 @@ def _read_truth(storage: Storage, batch: str, classes: Sequence[str]) -> tuple[l
     return list(ids), np.concatenate(parts) if parts else np.empty(0, np.int32)
 
 
+def _read_instances(storage: Storage, batch: str, keys: Set[int]) -> dict[int, Instance]:
+    """The objects of these samples, from the manifest."""
+    found: dict[int, Instance] = {}
+    ordered = sorted(keys, reverse=True)
+    first = 0
+    for part in decode_parts(storage, layout.batch(batch, layout.MANIFEST), Instance):
+        while ordered and ordered[-1] < first + len(part.rows):
+            key = ordered.pop()
+            found[key] = part.rows[key - first]
+        if not ordered:
+            break
+        first += len(part.rows)
+    return found
+
+
+def _read_lines(storage: Storage, name: str, reach: range | None = None) -> Iterator[Lines]:
+    if name.endswith(f"/{layout.PREDICTIONS}"):
+        yield from decode_parts(storage, name, Line, reach)
+    else:
+        yield from decode_parts(storage, name, KeyedLine, reach)
+
+
 def _read_in_order(storage: Storage, batch: str, files: list[str], join: Join) -> Join:
     for name in files:
-        for part in decode_parts(storage, name, Line):
+        for part in _read_lines(storage, name):
             try:
                 join.add(part)
             except (Misfit, msgspec.DecodeError) as error:
@@ -112,7 +132,7 @@ def _read_in_two(storage: Storage, files: list[str], begin: Callable[[], Join]) 
         try:
             for name, size in sizes.items():
                 reach = range(size // 2, size) if second else range(size // 2)
-                for part in decode_parts(storage, name, Line, reach):
+                for part in _read_lines(storage, name, reach):
                     join.add(part)
         except (Misfit, msgspec.DecodeError, DataError):
             return None

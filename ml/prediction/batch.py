@@ -6,24 +6,23 @@ says which version it is of. A repeat finds both and does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 from ml import layout, releases
 from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
-from ml.errors import ConflictError, DataError, NotFoundError
+from ml.errors import NotFoundError
 from ml.fetching import Fetched, fetch
 from ml.parallel import map_ahead
 from ml.prediction.documents import Predictions, forget_predictions, read_predictions, write_predictions
-from ml.prediction.lines import Answer, Code, Failure, Instance, Line, encode_lines
+from ml.prediction.lines import Answer, Line, encode_lines
+from ml.prediction.samples import failed_line, instance_of, lots, predictable_batch, refusal_of
 from ml.prediction.served import ServedModel
-from ml.records import Batch, BatchState, Refusal
+from ml.records import Batch, Refusal
 from ml.settings import Settings
 from ml.storage import Storage
 from ml.temporary import temporary_folder
 
-#: Samples in one call of the model, and calls under way: while one computes, the next one's lines are written.
-_LOT = 256
-_LOT_BYTES = 16 << 20
+#: Calls of the model under way: while one computes, the other one's lines are written.
 _CALLS = 2
 
 
@@ -48,13 +47,7 @@ def predict(
     version = _version(storage, settings, version)
     finished = read_predictions(storage, batch.id)
     if finished is None or finished.version != version:
-        if batch.state is not BatchState.OPEN:
-            raise ConflictError(f"batch {batch.id} is {batch.state.value}, it can't be predicted: freeze another batch")
-        if not batch.samples:
-            raise DataError(
-                f"batch {batch.id} has no usable sample: all {batch.refused} were refused when it was frozen"
-            )
-        finished = _predict(storage, settings, batch, version, advance)
+        finished = _predict(storage, settings, predictable_batch(storage, batch.id), version, advance)
     check_refused_share(settings, finished.failed, finished.predicted + finished.failed)
     return finished
 
@@ -77,7 +70,7 @@ def _predict(
     model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
     usable = (entry for entry in read_manifest(storage, batch.id) if entry.refused is None)
     answered = map_ahead(
-        lambda lot: _answer(model, lot), _lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1
+        lambda lot: _answer(model, lot), lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1
     )
     predicted = failed = 0
     with temporary_folder() as folder:
@@ -99,30 +92,14 @@ def _predict(
     return predictions
 
 
-def _lots(groups: Iterable[list[Fetched]]) -> Iterator[list[Fetched]]:
-    lot: list[Fetched] = []
-    size = 0
-    for group in groups:
-        lot += group
-        size += sum(len(sample.data) for sample in group)
-        if len(lot) >= _LOT or size >= _LOT_BYTES:
-            yield lot
-            lot, size = [], 0
-    if lot:
-        yield lot
-
-
 def _answer(model: ServedModel, lot: list[Fetched]) -> tuple[bytes, list[Refusal], int]:
     answers = iter(model.predict([sample.data for sample in lot if sample.missing is None]))
     lines, refusals = [], []
     for sample in lot:
-        entry = sample.entry
-        instance = Instance(entry.index, entry.object, entry.generation)
         answer = next(answers) if sample.missing is None else sample.missing
         if isinstance(answer, Answer):
-            lines.append(Line(instance, prediction=answer))
+            lines.append(Line(instance_of(sample.entry), prediction=answer))
         else:
-            code = Code.INVALID_ARGUMENT if sample.missing is None else Code.NOT_FOUND
-            lines.append(Line(instance, error=Failure(code, answer)))
-            refusals.append(Refusal(index=entry.index, object=entry.object, generation=entry.generation, reason=answer))
+            lines.append(failed_line(sample, answer))
+            refusals.append(refusal_of(lines[-1]))
     return encode_lines(lines), refusals, len(lot)

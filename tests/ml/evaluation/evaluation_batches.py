@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class Sample:
     brightness: int = 100
 
 
+#: Where the tests' Vertex job has put its predictions.
+JOB = f"batches/{BATCH}/predictions/1/prediction-p-2026-11-22T03:30:00.123456Z"
+
+
 @dataclass
 class World:
     """A pipeline's storage with one release, trained on span 1, and one predicted batch."""
@@ -43,6 +48,15 @@ class World:
     storage: Storage
     classes: Sequence[str] = CLASSES
     lines: list[Line] = field(default_factory=list)
+
+    def predicted_by_a_job(self, *shards: list[Line], failed: list[Line]) -> None:
+        """Writes ``shards`` as the results of a job on Vertex AI, which has no line for the ``failed`` samples."""
+        for number, lines in enumerate(shards):
+            name = f"{JOB}/prediction.results-{number:05}-of-{len(shards):05}"
+            self.storage.write(name, b"".join(map(keyed_line, lines)))
+        self.predictions(lines=failed)
+        record = Predictions(version=1, predicted=sum(map(len, shards)), failed=len(failed), folder=JOB)
+        write_predictions(self.storage, BATCH, record)
 
     def predictions(self, name: str = layout.PREDICTIONS, lines: list[Line] | None = None) -> None:
         """Writes ``lines`` (all, unless given) as the batch's predictions."""
@@ -78,6 +92,16 @@ def world(
     failed = sum(line.error is not None for line in here.lines)
     write_predictions(here.storage, BATCH, Predictions(version=1, predicted=len(here.lines) - failed, failed=failed))
     return here
+
+
+def keyed_line(line: Line, *, key: object = None) -> bytes:
+    """The line as a job on Vertex AI writes it: a key (as text) in place of the instance, and float32 numbers."""
+    document = json.loads(encode_lines([line]))
+    instance = document.pop("instance")
+    if "prediction" in document:
+        shares = document["prediction"]["probabilities"]
+        document["prediction"]["probabilities"] = [float(str(np.float32(share))) for share in shares]
+    return json.dumps({"key": str(instance["key"]) if key is None else key, **document}).encode() + b"\n"
 
 
 def right(count: int, **how: int) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ml.evaluation.lines import decode_parts
 from ml.evaluation.reading import read_outcomes
 from ml.evaluation.scores import score
 from ml.prediction.lines import Answer, Instance, Line
-from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, Sample, World, right, world, wrong
+from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, JOB, Sample, World, keyed_line, right, world, wrong
 
 
 def read(here: World, **how: Any) -> Outcomes:
@@ -35,16 +36,73 @@ def test_predictions_are_joined_by_key_whatever_their_order(tmp_path: Path) -> N
     assert outcomes.predicted[0] == 1
 
 
-def test_the_files_of_a_vertex_job_are_read_together(tmp_path: Path) -> None:
-    here = world(tmp_path, [*right(20), *wrong(5), Sample("a", None)], pictures=False)
-    whole = read(here)
-    here.storage.delete(layout.batch(BATCH, layout.PREDICTIONS))
-    answers = [line for line in here.lines if line.error is None]
-    here.predictions("predictions/prediction.results-00000-of-00002", answers[:7])
-    here.predictions("predictions/prediction.results-00001-of-00002", answers[7:])
-    here.predictions("predictions/prediction.errors_stats-00000-of-00001", [x for x in here.lines if x.error])
-    here.storage.write(layout.batch(BATCH, "predictions/job.log"), b"not a prediction")
-    assert read(here).predicted.tolist() == whole.predicted.tolist()
+def parted(here: World) -> tuple[list[Line], list[Line]]:
+    """The predictions, and the lines with an error."""
+    return [line for line in here.lines if line.error is None], [line for line in here.lines if line.error]
+
+
+def same(one: Outcomes, other: Outcomes) -> bool:
+    """Whether everything that an evaluation rests on is the same, to the last digit."""
+    return (one.predicted.tolist(), one.failures, one.mistakes, one.chosen) == (
+        other.predicted.tolist(),
+        other.failures,
+        other.mistakes,
+        other.chosen,
+    )
+
+
+def test_the_files_of_a_vertex_job_are_read_like_those_of_the_local_target(tmp_path: Path) -> None:
+    samples = [*right(20), *[Sample("a", "b", probability=1 / (2 + n)) for n in range(9)], Sample("a", None)]
+    here = world(tmp_path, samples, pictures=False)
+    here.lines = [rounded(line) for line in here.lines]  # as the local target writes them
+    here.predictions()
+    local = read(here)
+    answers, errors = parted(here)
+    here.predicted_by_a_job(answers[:7], answers[7:], failed=errors)
+    here.storage.write(f"{JOB}/prediction.errors_stats-00000-of-00001", b"('told in sum', 1)\n")
+    assert same(read(here), local)
+
+
+def rounded(line: Line) -> Line:
+    answer = line.prediction
+    if answer is None:
+        return line
+    shares = np.array(answer.probabilities, np.float32).astype("float64").round(7).tolist()
+    return Line(line.instance, prediction=Answer(answer.label, shares))
+
+
+def test_only_the_folder_that_the_record_names_is_read(tmp_path: Path) -> None:
+    here = world(tmp_path, right(9), pictures=False)
+    here.predicted_by_a_job(here.lines, failed=[])
+    here.storage.write(f"{JOB[:-4]}999Z/prediction.results-00000-of-00001", b"an attempt that failed")
+    here.storage.write(f"{JOB}x/prediction.results-00000-of-00001", b"of another job")
+    assert len(read(here).predicted) == 9
+
+
+def test_an_error_within_a_job_s_results_is_a_failure_with_the_code_that_its_name_stands_for(tmp_path: Path) -> None:
+    here = world(tmp_path, right(3), pictures=False)
+    here.predicted_by_a_job(here.lines[1:], failed=[])
+    error = {"status": "UNAVAILABLE", "message": "gone\n away"}
+    line = json.dumps({"key": here.lines[0].instance.key, "error": error}).encode()
+    here.storage.write(f"{JOB}/prediction.results-more", line)
+    assert [(one.code, one.message, one.count) for one in read(here).failures] == [(14, "gone away", 1)]
+
+
+def test_a_missing_file_of_a_job_is_an_error(tmp_path: Path) -> None:
+    here = world(tmp_path, right(9), pictures=False)
+    here.predicted_by_a_job(here.lines[:4], here.lines[4:], failed=[])
+    here.storage.delete(f"{JOB}/prediction.results-00000-of-00002")
+    with pytest.raises(DataError, match="of 2 files 1 are missing, the first is number 0"):
+        read(here)
+
+
+@pytest.mark.parametrize("key", ["", "x", "-1", 99, "99", "٣", 1.5, "9" * 40])
+def test_a_job_s_line_of_no_sample_is_an_error_that_names_it(tmp_path: Path, key: object) -> None:
+    here = world(tmp_path, right(3), pictures=False)
+    here.predicted_by_a_job(here.lines, failed=[])
+    here.storage.write(f"{JOB}/prediction.results-more", b"\n" + keyed_line(here.lines[0], key=key))
+    with pytest.raises(DataError, match=r"prediction\.results-more, line 2: "):
+        read(here)
 
 
 def test_predictions_of_another_batch_are_not_read(tmp_path: Path) -> None:
@@ -152,13 +210,18 @@ def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
 
-def test_two_processes_read_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_processes: None) -> None:
+@pytest.mark.parametrize("by_a_job", [False, True])
+def test_two_processes_read_what_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_processes: None, by_a_job: bool
+) -> None:
     here = world(tmp_path, [*right(200), *wrong(70), *[Sample("a", None)] * 9, Sample("unknown", "a")], pictures=False)
+    if by_a_job:
+        answers, errors = parted(here)
+        here.predicted_by_a_job(answers[:99], answers[99:], failed=errors)
     both = read(here, choose=20)
     monkeypatch.setattr(reading, "_WORTH_TWO", 1 << 40)
     alone = read(here, choose=20)
-    assert both.predicted.tolist() == alone.predicted.tolist()
-    assert (both.failures, both.mistakes, both.chosen) == (alone.failures, alone.mistakes, alone.chosen)
+    assert same(both, alone)
 
 
 @pytest.mark.parametrize("position", [0, 150, 299])
