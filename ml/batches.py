@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
+from ml.parallel import map_ahead
 from ml.records import Batch, ManifestEntry, OpenBatch, Record, Refusal
 from ml.settings import Settings
 from ml.storage import Storage
@@ -32,12 +33,14 @@ def read_batch(storage: Storage, batch: str) -> Batch:
 
 def list_batches(storage: Storage) -> list[Batch]:
     """Every batch that was frozen, oldest first, whatever became of it."""
-    found = []
-    for name in storage.folders(layout.BATCHES):
+
+    def read(name: str) -> Batch | None:
         try:
-            found.append(Batch.from_json(storage.read(layout.batch(name, layout.BATCH))))
+            return Batch.from_json(storage.read(layout.batch(name, layout.BATCH)))
         except NotFoundError:
-            continue
+            return None
+
+    found = [batch for batch in map_ahead(read, storage.folders(layout.BATCHES)) if batch is not None]
     return sorted(found, key=lambda batch: (batch.frozen, batch.id))
 
 

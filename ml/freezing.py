@@ -145,12 +145,12 @@ def _entries(inbox: Storage, settings: Settings, listed: Iterable[ObjectInfo]) -
     sample_of = sample_reader(settings.kind)
 
     def entry(info: ObjectInfo) -> ManifestEntry | None:
-        """The entry, its index still missing; None for an object that went away or changed since it was listed."""
+        """The entry, its index still missing; None for an object that was read, and is not as it was listed."""
         found = sample_of(info.name)
         refused = None if isinstance(found, Labelled) else found.reason
         refused = _unfit(info, settings.data.max_sample_bytes) or refused
-        crc32c = ""
-        if refused is None:
+        crc32c = info.crc32c or ""
+        if refused is None and not crc32c:
             try:
                 crc32c = checksum(inbox.read(info.name, generation=info.generation))
             except NotFoundError:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ml import layout
 from ml.errors import SettingsError
+from ml.parallel import map_ahead
 from ml.storage import Storage
 
 _FOLDER = re.compile(r"span-([1-9][0-9]*)", re.ASCII)
@@ -22,7 +23,9 @@ def newest(numbers: Iterable[int], count: int) -> list[int]:
 
 def complete_spans(storage: Storage) -> list[int]:
     """The numbers of the spans that are complete (their ``span.json`` is there), ascending."""
-    return [number for number in _numbers(storage) if _is_complete(storage, number)]
+    numbers = _numbers(storage)
+    complete = map_ahead(lambda number: _is_complete(storage, number), numbers)
+    return [number for number, is_complete in zip(numbers, complete, strict=True) if is_complete]
 
 
 def window(storage: Storage, count: int) -> list[int]:

@@ -17,6 +17,7 @@ from ml import layout
 from ml.ci_cd.records import ModuleFile, Modules, Scope, Shipped
 from ml.ci_cd.revisions import check_revision_name, shipped
 from ml.errors import ConflictError, DataError, NotFoundError
+from ml.parallel import map_ahead
 from ml.pipeline_files import pipeline_files
 from ml.records import now
 from ml.storage import ABSENT, Storage
@@ -79,11 +80,9 @@ def read_modules(storage: Storage, revision: str) -> Modules:
 
 def copied_revisions(storage: Storage) -> list[str]:
     """Every revision whose modules are there, sorted."""
-    return [
-        revision
-        for revision in storage.folders(layout.MODULES)
-        if storage.exists(layout.modules(revision, layout.MODULES_RECORD))
-    ]
+    revisions = storage.folders(layout.MODULES)
+    copied = map_ahead(lambda revision: storage.exists(layout.modules(revision, layout.MODULES_RECORD)), revisions)
+    return [revision for revision, is_copied in zip(revisions, copied, strict=True) if is_copied]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:

@@ -41,13 +41,15 @@ class ObjectInfo:
     ``name`` is always valid Unicode: bytes that aren't UTF-8 are told by :func:`stands_for_bytes` characters.
     ``generation`` changes whenever the object's content does, also when it is replaced by one of the same size.
     ``irregular`` says what lies there where it is no plain object ("a symbolic link", …): such a thing can be moved and
-    deleted, not read.
+    deleted, not read. ``crc32c`` is the content's CRC-32C in Cloud Storage's notation (base64 of the big-endian number)
+    where the store knows it without reading.
     """
 
     name: str
     size: int
     generation: str
     irregular: str | None = None
+    crc32c: str | None = None
 
 
 class Storage(Protocol):
@@ -108,7 +110,7 @@ class Storage(Protocol):
         whatever a half-finished attempt left. ``local`` is left in place.
 
         Of attempts at the same time exactly one wins, and the folder holds what it published and nothing else. The
-        others raise ``ConflictError``, at the latest when the winner's marker is there, but maybe before it is.
+        others raise ``ConflictError`` once the winner's marker is there.
         """
 
     def publish_stored(self, source: str, prefix: str, *, marker: str) -> None:

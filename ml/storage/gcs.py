@@ -23,7 +23,7 @@ from ml.storage.gcs_publication import Put, publish
 _NO_PARTS = {"", ".", ".."}
 _LONGEST_NAME = 1024
 _ODD = "an object with an empty part, . or .. in its name"
-_LISTED = "items(name,size,generation,contentType)"
+_LISTED = "items(name,size,generation,contentType,crc32c)"
 
 
 class GcsStorage:
@@ -76,12 +76,16 @@ class GcsStorage:
 
     def open(self, name: str) -> BinaryIO:
         """A local copy, verified, that is gone when it is closed."""
-        stream = tempfile.TemporaryFile(prefix="respan-")  # noqa: SIM115 (the caller closes it)
-        try:
-            self._bucket.download(self._name(name), stream)
-        except BaseException:
-            stream.close()
-            raise
+        with contextlib.ExitStack() as ends:
+            try:
+                stream = ends.enter_context(tempfile.TemporaryFile(prefix="respan-"))
+                self._bucket.download(self._name(name), stream)
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise StorageError(
+                    f"can't copy {self.uri(name)} to a temporary file: {why}: free space there, or set TMPDIR"
+                ) from error
+            ends.pop_all()
         return stream
 
     def write(self, name: str, data: bytes, *, if_generation: str | None = None) -> ObjectInfo:
@@ -157,7 +161,7 @@ class GcsStorage:
     def _info(self, blob: Any) -> ObjectInfo:
         name = blob.name[len(self._above) :]
         odd = None if _NO_PARTS.isdisjoint(name.split("/")) else _ODD
-        return ObjectInfo(name, int(blob.size), str(blob.generation), odd)
+        return ObjectInfo(name, int(blob.size), str(blob.generation), odd, blob.crc32c)
 
     def _folder(self, prefix: str) -> str:
         return f"{self._name(prefix)}/" if prefix else self._above

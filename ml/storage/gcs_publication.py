@@ -10,9 +10,11 @@ checked: what was seen until then is nobody's who came later.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import NoReturn
 
-from ml.errors import ConflictError, NotFoundError
+from ml.errors import ConflictError, NotFoundError, StorageError
 from ml.parallel import map_ahead
 from ml.storage import ABSENT
 from ml.storage.gcs_bucket import RESERVED, Bucket
@@ -20,11 +22,16 @@ from ml.storage.gcs_bucket import RESERVED, Bucket
 #: Writes one object: its whole name, and the generation to replace.
 Put = Callable[[str, str], object]
 
+#: How long one that was overtaken waits for the other.
+WINNER_SECONDS = 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
 
 def publish(bucket: Bucket, prefix: str, marker: str, parts: Mapping[str, Put]) -> None:
     """Publishes ``parts`` (name below ``prefix`` → what writes it) so that ``marker``, one of them, appears last.
 
-    Raises ``ConflictError`` where the folder is published already, or is being published by somebody who came later.
+    Raises ``ConflictError`` where the folder is published already, or while this was under way by somebody who came
+    later and is waited for; ``StorageError`` where they don't come to an end.
     """
     _Publication(bucket, prefix, marker).publish({prefix + name: put for name, put in parts.items()})
 
@@ -34,6 +41,7 @@ class _Publication:
         self._bucket = bucket
         self._prefix = prefix
         self._marker = prefix + marker
+        self._folder = bucket.uri(prefix).rstrip("/")
 
     def publish(self, parts: Mapping[str, Put]) -> None:
         self._held = self._reserve_marker()
@@ -49,14 +57,14 @@ class _Publication:
             _each(lambda name: parts[name](name, reserved[name]), names)
             parts[self._marker](self._marker, self._held)
         except ConflictError:
-            _each(self._give_back, [*reserved.items(), (self._marker, self._held)])
-            raise ConflictError(f"{self._bucket.uri(self._prefix)} is published by somebody else") from None
+            _each(self._give_back, reserved.items())
+            self._await_the_winner()
 
     def _reserve_marker(self) -> str:
         while True:
             there = self._bucket.find(self._marker)
             if there is not None and there.content_type != RESERVED:
-                raise ConflictError(f"{self._bucket.uri(self._prefix)} is published already")
+                raise ConflictError(f"{self._folder} is published already")
             with contextlib.suppress(ConflictError):  # somebody else has just reserved it, or published
                 return self._bucket.reserve(self._marker, ABSENT if there is None else str(there.generation))
 
@@ -94,6 +102,18 @@ class _Publication:
                 generation = self._look(name)
             else:
                 return
+
+    def _await_the_winner(self) -> NoReturn:
+        """As on a local disk, whoever was too late finds what was published instead."""
+        pause = _FIRST_PAUSE
+        deadline = time.monotonic() + WINNER_SECONDS
+        while time.monotonic() < deadline:
+            there = self._bucket.find(self._marker)
+            if there is not None and there.content_type != RESERVED:
+                raise ConflictError(f"{self._folder} was published by another attempt meanwhile")
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        raise StorageError(f"{self._folder} is being published by another attempt, which does not finish: retry")
 
     def _give_back(self, reservation: tuple[str, str]) -> None:
         with contextlib.suppress(NotFoundError, ConflictError):
