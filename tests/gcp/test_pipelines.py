@@ -1,0 +1,344 @@
+"""PipelineService's double, with tasks that end as a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.api_core.exceptions import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
+from google.cloud import aiplatform_v1
+from google.cloud.aiplatform_v1.services.pipeline_service.transports import PipelineServiceGrpcTransport
+
+from tests.gcp.cloud import LoopbackCloud
+from tests.gcp.services.pipelines import PipelineService
+from tests.gcp.services.pipelines_script import ScriptedExecutor
+from tests.gcp.services.spec_samples import TRAINING, pipeline_job, pipeline_spec
+
+Client = aiplatform_v1.PipelineServiceClient
+
+RUNNING, SUCCEEDED, FAILED = ("PIPELINE_STATE_RUNNING", "PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED")
+PAUSED, CANCELLING, CANCELLED = ("PIPELINE_STATE_PAUSED", "PIPELINE_STATE_CANCELLING", "PIPELINE_STATE_CANCELLED")
+
+
+class Place:
+    """A cloud with the service, and a client of it."""
+
+    def __init__(self, cloud: LoopbackCloud, service: PipelineService, script: ScriptedExecutor) -> None:
+        self.cloud, self.service, self.script = cloud, service, script
+        self.parent = f"projects/{cloud.project}/locations/{cloud.region}"
+        self.client = client_of(cloud)
+
+    def submit(
+        self, job: aiplatform_v1.PipelineJob | None = None, *, job_id: str = "first"
+    ) -> aiplatform_v1.PipelineJob:
+        return self.client.create_pipeline_job(
+            parent=self.parent, pipeline_job=job or pipeline_job(), pipeline_job_id=job_id
+        )
+
+    def job(self, job_id: str = "first") -> aiplatform_v1.PipelineJob:
+        return self.client.get_pipeline_job(name=f"{self.parent}/pipelineJobs/{job_id}")
+
+    def cancel(self, job_id: str = "first") -> None:
+        self.client.cancel_pipeline_job(name=f"{self.parent}/pipelineJobs/{job_id}")
+
+    def state(self, job_id: str = "first") -> str:
+        return self.job(job_id).state.name
+
+    def tasks(self, job_id: str = "first") -> dict[str, str]:
+        return {name: detail.state.name for name, detail in self.details(job_id).items()}
+
+    def details(self, job_id: str = "first") -> dict[str, Any]:
+        return {one.task_name: one for one in self.job(job_id).job_detail.task_details if one.task_name != job_id}
+
+
+def client_of(cloud: LoopbackCloud) -> Client:
+    """A client of its own channel: the environment holds for one cloud in a process."""
+    roots = Path(cloud.environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"]).read_bytes()
+    channel = grpc.secure_channel(
+        f"{cloud.region}-aiplatform.googleapis.com:443",
+        grpc.composite_channel_credentials(
+            grpc.ssl_channel_credentials(roots),
+            grpc.access_token_call_credentials(cloud.identity.issue(cloud.airflow_principal)),
+        ),
+        [("grpc.http_proxy", cloud.environment["grpc_proxy"])],
+    )
+    return Client(transport=PipelineServiceGrpcTransport(channel=channel))
+
+
+@pytest.fixture(scope="module")
+def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LoopbackCloud, PipelineService]]:
+    service = PipelineService(ScriptedExecutor())
+    with LoopbackCloud(tmp_path_factory.mktemp("cloud"), services=[service]) as cloud:
+        yield cloud, service
+
+
+@pytest.fixture
+def place(shared_cloud: tuple[LoopbackCloud, PipelineService]) -> Iterator[Place]:
+    """The cloud of the module, with a service that knows of nothing."""
+    cloud, service = shared_cloud
+    service.detach()
+    script = ScriptedExecutor()
+    service.__init__(script)  # type: ignore[misc]
+    service.attach(cloud)
+    yield Place(cloud, service, script)
+    cloud.permissions.clear()
+
+
+def test_a_job_runs_its_tasks_in_their_order_and_tells_of_each(place: Place) -> None:
+    made = place.submit()
+    assert made.state.name == "PIPELINE_STATE_PENDING"
+    assert made.name == f"projects/{place.cloud.project_number}/locations/{place.cloud.region}/pipelineJobs/first"
+
+    job = place.job()
+    assert job.state.name == SUCCEEDED
+    assert job.create_time <= job.start_time <= job.end_time
+    assert place.tasks() == dict.fromkeys(TRAINING, "SUCCEEDED")
+    order = [task for _, task in place.script.executions]
+    assert all(order.index(before) < order.index(task) for task, upstream in TRAINING.items() for before in upstream)
+    trainer = place.details()["Trainer"]
+    assert [one.state.name for one in trainer.pipeline_task_status] == ["PENDING", "RUNNING", "SUCCEEDED"]
+    assert trainer.executor_detail.container_detail.main_job.startswith(made.name.partition("/pipelineJobs")[0])
+    assert set(trainer.inputs) == {"importexamplegen", "transform", "importschemagen"}
+    (model,) = trainer.outputs["trainer"].artifacts
+    assert model.schema_title == "tfx.Trainer"
+    assert model.state.name == "LIVE"
+    folder = f"gs://respan-test/pipelines/{place.cloud.project_number}/first/Trainer_{trainer.task_id}"
+    assert model.uri == f"{folder}/trainer"
+
+
+def test_a_job_s_own_entry_stands_among_its_tasks(place: Place) -> None:
+    place.submit()
+    entries = place.job().job_detail.task_details
+    (own,) = [one for one in entries if one.task_name == "first"]
+    assert own.execution.schema_title == "system.Run"
+    assert {one.parent_task_id for one in entries if one is not own and one.task_name != "first"} == {own.task_id}
+
+
+def test_a_held_task_runs_until_it_is_told_to_end(place: Place) -> None:
+    place.script.hold("Transform")
+    place.submit()
+    assert place.state() == RUNNING
+    assert place.tasks()["Transform"] == "RUNNING"
+    assert "Trainer" not in place.tasks()
+    place.script.finish("Transform")
+    assert place.state() == SUCCEEDED
+
+
+def test_a_failed_task_fails_the_job_by_name_and_what_follows_is_not_triggered(place: Place) -> None:
+    place.service.fail("Trainer", "out of memory")
+    place.submit()
+    job = place.job()
+    assert job.state.name == FAILED
+    assert job.error.code == 9
+    assert "The failed tasks are: [Trainer]." in job.error.message
+    tasks = place.tasks()
+    assert (tasks["Transform"], tasks["Trainer"], tasks["Evaluator"]) == ("SUCCEEDED", "FAILED", "NOT_TRIGGERED")
+    assert tasks["Pusher"] == "NOT_TRIGGERED"
+    assert place.details()["Trainer"].error.message == "out of memory"
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(1, "SUCCEEDED"), (2, "NOT_TRIGGERED")])
+def test_after_a_failure_only_a_slowly_failing_job_starts_what_it_can(place: Place, policy: int, expected: str) -> None:
+    spec = pipeline_spec({"bad": (), "held": (), "after": ("held",)})
+    place.script.hold("bad", "held")
+    place.submit(pipeline_job(spec, runtime_config={"failure_policy": policy}))
+    place.script.fail("bad")
+    assert place.state() == RUNNING
+    place.script.finish("held")
+    assert place.tasks() == {"bad": "FAILED", "held": "SUCCEEDED", "after": expected}
+    assert place.state() == FAILED
+
+
+def test_a_preempted_task_is_retried_as_often_as_the_spec_says(place: Place) -> None:
+    place.script.preempt("Trainer", times=2)
+    place.submit(pipeline_job(pipeline_spec(retries=2)))
+    trainer = place.details()["Trainer"]
+    assert trainer.state.name == "SUCCEEDED"
+    containers = trainer.executor_detail.container_detail
+    assert len({*containers.failed_main_jobs, containers.main_job}) == 3
+    assert place.state() == SUCCEEDED
+
+
+def test_a_preempted_task_without_retries_fails(place: Place) -> None:
+    place.script.preempt("Trainer")
+    place.submit()
+    error = place.details()["Trainer"].error
+    assert (error.code, "preempted" in error.message) == (14, True)
+
+
+def test_a_slow_task_ends_after_so_many_looks(place: Place) -> None:
+    place.script.slow("Trainer", 2)
+    place.submit()
+    assert [place.tasks()["Trainer"] for _ in range(3)] == ["RUNNING", "RUNNING", "SUCCEEDED"]
+
+
+def test_a_paused_job_starts_nothing_until_it_is_resumed(place: Place) -> None:
+    place.script.hold("Transform")
+    place.submit()
+    place.service.pause("first")
+    place.script.finish("Transform")
+    assert place.state() == PAUSED
+    assert "Trainer" not in place.tasks()
+    place.service.resume("first")
+    assert place.state() == SUCCEEDED
+
+
+def test_a_cancelled_job_is_cancelling_until_its_tasks_have_ended(place: Place) -> None:
+    place.script.hold("Trainer")
+    place.script.hold_cancelled()
+    place.submit()
+    place.cancel()
+    assert place.state() == CANCELLING
+    assert place.tasks()["Trainer"] == "CANCELLING"
+    place.script.finish_cancelled()
+    job = place.job()
+    assert (job.state.name, job.error.code) == (CANCELLED, 1)
+    assert place.tasks()["Trainer"] == "CANCELLED"
+    with pytest.raises(FailedPrecondition):
+        place.cancel()
+
+
+def test_somebody_else_may_cancel_a_job(place: Place) -> None:
+    place.script.hold("Trainer")
+    place.submit()
+    place.service.cancel("first")
+    assert place.state() == CANCELLED
+    assert place.service.unfinished() == []
+
+
+def test_a_queued_job_begins_when_it_is_admitted(place: Place) -> None:
+    place.service.queue()
+    assert place.submit().state.name == "PIPELINE_STATE_QUEUED"
+    assert place.state() == "PIPELINE_STATE_QUEUED"
+    place.service.admit()
+    assert place.state() == SUCCEEDED
+
+
+def test_the_same_work_on_the_same_inputs_is_taken_from_the_cache(place: Place) -> None:
+    place.submit()
+    place.submit(job_id="second")
+    assert place.tasks("second") == dict.fromkeys(TRAINING, "SKIPPED")
+    first, second = place.details(), place.details("second")
+    assert first["Trainer"].outputs == second["Trainer"].outputs
+    assert len(place.script.executions) == len(TRAINING)
+
+
+def test_another_parameter_or_caching_off_is_no_hit(place: Place) -> None:
+    spec = pipeline_spec({"only": ()}, parameters={"window": "STRING"})
+    place.submit(pipeline_job(spec, runtime_config={"parameter_values": {"window": "1"}}))
+    place.submit(pipeline_job(spec, runtime_config={"parameter_values": {"window": "2"}}), job_id="other")
+    spec["root"]["dag"]["tasks"]["only"]["cachingOptions"]["enableCache"] = False
+    place.submit(pipeline_job(spec, runtime_config={"parameter_values": {"window": "2"}}), job_id="off")
+    spec["root"]["dag"]["tasks"]["only"]["cachingOptions"]["enableCache"] = True
+    place.submit(pipeline_job(spec, runtime_config={"parameter_values": {"window": "2"}}), job_id="same")
+    states = [place.tasks(job)["only"] for job in ("first", "other", "off", "same")]
+    assert states == ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SKIPPED"]
+
+
+def test_a_failed_task_runs_again_in_the_next_job_and_what_succeeded_does_not(place: Place) -> None:
+    place.service.fail("Trainer")
+    place.submit()
+    place.submit(job_id="second")
+    again = [task for job, task in place.script.executions if job == "second"]
+    assert again == ["Trainer", "Evaluator", "Pusher"]
+    assert place.tasks("second")["Transform"] == "SKIPPED"
+
+
+def test_an_output_has_what_the_script_says_of_it(place: Place) -> None:
+    place.script.output("Evaluator", "evaluator", {"blessed": 1})
+    place.submit()
+    (blessing,) = place.details()["Evaluator"].outputs["evaluator"].artifacts
+    assert dict(blessing.metadata) == {"blessed": 1}
+
+
+def test_an_id_is_taken_once(place: Place) -> None:
+    place.submit()
+    with pytest.raises(AlreadyExists):
+        place.submit()
+    assert place.service.created == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": {"Upper": "x"}},
+        {"labels": {"x": "A.b"}},
+        {"network": "default"},
+        {"service_account": "me"},
+        {"encryption_spec": {"kms_key_name": "projects/p/locations/us-east1/keyRings/r/cryptoKeys/k"}},
+        {"runtime_config": {"gcs_output_directory": "/tmp/out"}},
+        {"runtime_config": {"parameter_values": {"none": "1"}}},
+        {"display_name": "x" * 129},
+    ],
+)
+def test_what_the_service_would_refuse_is_refused(place: Place, fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidArgument):
+        place.submit(pipeline_job(**fields))
+    assert place.service.created == 0
+
+
+@pytest.mark.parametrize("values", [{}, {"count": "three"}, {"count": 1.5}, {"count": 1, "more": "x"}])
+def test_parameters_must_be_there_and_of_their_type(place: Place, values: dict[str, Any]) -> None:
+    spec = pipeline_spec({"only": ()}, parameters={"count": "NUMBER_INTEGER"})
+    with pytest.raises(InvalidArgument):
+        place.submit(pipeline_job(spec, runtime_config={"parameter_values": values}))
+    place.submit(pipeline_job(spec, runtime_config={"parameter_values": {"count": 3}}))
+
+
+@pytest.mark.parametrize("key", ["pipelineInfo", "deploymentSpec", "root", "schemaVersion"])
+def test_a_spec_without_one_of_its_parts_is_refused(place: Place, key: str) -> None:
+    spec = pipeline_spec()
+    del spec[key]
+    with pytest.raises(InvalidArgument):
+        place.submit(pipeline_job(spec))
+
+
+def test_a_container_needs_an_image(place: Place) -> None:
+    spec = pipeline_spec()
+    spec["deploymentSpec"]["executors"]["Trainer_executor"]["container"]["image"] = "<image>"
+    with pytest.raises(InvalidArgument, match="Trainer_executor"):
+        place.submit(pipeline_job(spec))
+
+
+@pytest.mark.parametrize("job_id", ["Upper", "1st", "a_b", "a" * 129])
+def test_an_id_has_a_form(place: Place, job_id: str) -> None:
+    with pytest.raises(InvalidArgument):
+        place.submit(job_id=job_id)
+
+
+def test_running_as_an_account_needs_the_right_to_act_as_it(place: Place) -> None:
+    place.cloud.permissions.deny(place.cloud.airflow_principal, "iam.serviceAccounts.actAs")
+    with pytest.raises(PermissionDenied, match="act as service_account"):
+        place.submit(pipeline_job(service_account="trainer@respan-test.iam.gserviceaccount.com"))
+
+
+def test_jobs_are_listed_by_label_state_and_time(place: Place) -> None:
+    place.submit(pipeline_job(labels={"respan-run": "a"}))
+    place.service.fail("Trainer")
+    place.submit(pipeline_job(pipeline_spec(name="letters"), labels={"respan-run": "b"}), job_id="second")
+
+    def listed(**request: Any) -> list[str]:
+        pages = place.client.list_pipeline_jobs(request={"parent": place.parent, **request})
+        return [job.name.rpartition("/")[2] for job in pages]
+
+    assert listed() == ["second", "first"]
+    assert listed(order_by="create_time", page_size=1) == ["first", "second"]
+    assert listed(filter='labels.respan-run="a"') == ["first"]
+    assert listed(filter='state="PIPELINE_STATE_FAILED" AND pipeline_name="letters"') == ["second"]
+    assert listed(filter='create_time>"2100-01-01T00:00:00Z"') == []
+    assert all(not job.job_detail for job in place.client.list_pipeline_jobs(parent=place.parent))
+
+
+def test_an_ended_job_can_be_deleted_and_is_gone(place: Place) -> None:
+    place.script.hold("Trainer")
+    place.submit()
+    name = f"{place.parent}/pipelineJobs/first"
+    with pytest.raises(FailedPrecondition):
+        place.client.delete_pipeline_job(name=name)
+    place.script.finish("Trainer")
+    place.client.delete_pipeline_job(name=name).result()
+    with pytest.raises(NotFound):
+        place.job()
