@@ -23,6 +23,7 @@ from respan.assets import needs_training
 from respan.discovery import usable_pipelines
 from respan.operators.command import MlCommandOperator
 from respan.operators.evaluate import EvaluateOperator
+from respan.operators.predict import PredictOperator
 from respan.pipeline_dag import pipeline_dag
 from respan.sensors.data_sufficiency import DataSufficiencySensor
 from respan.training_request import TrainingRequest
@@ -72,9 +73,11 @@ def evaluation(settings: Settings) -> None:
         task_id="freeze",
         arguments=["batch", "freeze", name, "--run-id", "{{ run_id }}"],
     )
-    predict = MlCommandOperator(
+    predict = PredictOperator(
         task_id="predict",
-        arguments=["predict", name, BATCH, "--version", "{{ ti.xcom_pull(task_ids='freeze')['released'] }}"],
+        pipeline=name,
+        batch=BATCH,
+        version="{{ ti.xcom_pull(task_ids='freeze')['released'] }}",
     )
     evaluate = EvaluateOperator(task_id="evaluate", pipeline=name, batch=BATCH)
     archive = MlCommandOperator(task_id="archive", arguments=["batch", "settle", name, BATCH])
