@@ -22,12 +22,12 @@ from ml.settings import load_settings
 REFERENCE_IMAGES = 5_000
 
 
-def publish(pipeline: str, run_id: str, reason: str | None = None) -> ReleaseRecord | None:
-    """Releases the model that a run pushed and gives it all the traffic; None for a run whose model wasn't blessed.
+def publish(pipeline: str, run_id: str, reason: str | None = None, *, serve: bool = True) -> ReleaseRecord | None:
+    """Releases the model that a run pushed; None for a run whose model wasn't blessed.
 
     Claims a version for the run, publishes ``models/<version>/``, writes the reference of prediction drift and the
-    release record, then changes who serves. ``reason`` is by default the one that the run was started for; the revision
-    and the image are the run's.
+    release record, then (with ``serve``) gives it all the traffic. ``reason`` is by default the one that the run was
+    started for; the revision and the image are the run's.
 
     Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
     Serving could not serve.
@@ -65,5 +65,6 @@ def publish(pipeline: str, run_id: str, reason: str | None = None) -> ReleaseRec
             image=run.image,
         ),
     )
-    releases.serve(storage, version, record.reason)
+    if serve:
+        releases.serve(storage, version, record.reason)
     return record

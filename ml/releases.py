@@ -6,10 +6,10 @@ its history. ``releases/<version>.json`` is written once and never changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ml import layout
-from ml.errors import ConflictError, NotFoundError
+from ml.errors import ConflictError, NotFoundError, SettingsError
 from ml.records import ReleaseRecord, Serving, ServingChange, now
 from ml.storage import ABSENT, Storage
 
@@ -50,21 +50,45 @@ def record_release(storage: Storage, record: ReleaseRecord) -> ReleaseRecord:
     return record
 
 
-def serve(storage: Storage, version: int, reason: str) -> Serving:
-    """Gives a new release all the traffic.
+def serve(storage: Storage, version: int, reason: str, *, share: int = 100, again: bool = False) -> Serving:
+    """Gives ``version`` its ``share`` of the traffic, and the rest to those that serve (:func:`traffic_with`).
 
     For a version's first time: where it has served before, nothing changes, so that the retry of a run can't undo a
-    roll back that a person made meanwhile (:func:`rollback` puts an earlier version back). Raises ``NotFoundError`` for
-    a version that isn't released.
+    roll back that a person made meanwhile. ``again`` says that it is meant to: to change its share, or to put an
+    earlier version back. A repeat changes nothing. Raises ``NotFoundError`` for a version that isn't released or whose
+    model is gone.
     """
-    read_release(storage, version)
+    _check_model(storage, version)
 
     def change(current: Serving | None) -> ServingChange | None:
-        if current is not None and any(version in past.traffic for past in current.history):
+        if current is not None and not again and any(version in past.traffic for past in current.history):
             return None
-        return ServingChange(at=now(), traffic={version: 100}, reason=reason)
+        wanted = traffic_with(current.traffic if current else {}, version, share)
+        if current is not None and wanted == current.traffic:
+            return None
+        return ServingChange(at=now(), traffic=wanted, reason=reason)
 
     return _change(storage, change)
+
+
+def traffic_with(current: Mapping[int, int], version: int, share: int) -> dict[int, int]:
+    """``current`` with ``share`` percent for ``version``; the others keep their proportions in what is left.
+
+    Whole percents that add up to 100. One whose part rounds to nothing serves no longer; where nobody else serves,
+    ``version`` gets all.
+    """
+    if not 1 <= share <= 100:
+        raise SettingsError(f"a share of {share} percent: give 1 to 100")
+    others = {number: part for number, part in current.items() if number != version}
+    left, before = 100 - share, sum(others.values())
+    if not others or not left:
+        return {version: 100}
+    # By largest remainder; of equals the newer version gets it.
+    scaled = {number: part * left // before for number, part in others.items()}
+    by_remainder = sorted(others, key=lambda number: (others[number] * left % before, number), reverse=True)
+    for number in by_remainder[: left - sum(scaled.values())]:
+        scaled[number] += 1
+    return {version: share} | {number: part for number, part in sorted(scaled.items()) if part}
 
 
 def rollback(storage: Storage, *, to: int | None = None, reason: str | None = None) -> Serving:
@@ -80,9 +104,7 @@ def rollback(storage: Storage, *, to: int | None = None, reason: str | None = No
         target = to if to is not None else _before(current)
         if target is None:
             raise NotFoundError(f"version {current.version} is the first that served: there is nothing to roll back to")
-        read_release(storage, target)
-        if next(storage.list(layout.model(target)), None) is None:
-            raise NotFoundError(f"the model of version {target} is gone: {storage.uri(layout.model(target))} is empty")
+        _check_model(storage, target)
         if current.traffic == {target: 100}:
             return None
         return ServingChange(
@@ -90,6 +112,12 @@ def rollback(storage: Storage, *, to: int | None = None, reason: str | None = No
         )
 
     return _change(storage, change)
+
+
+def _check_model(storage: Storage, version: int) -> None:
+    read_release(storage, version)
+    if next(storage.list(layout.model(version)), None) is None:
+        raise NotFoundError(f"the model of version {version} is gone: {storage.uri(layout.model(version))} is empty")
 
 
 def _before(current: Serving) -> int | None:

@@ -13,21 +13,24 @@ from ml.storage import Storage
 
 @click.group()
 def release() -> None:
-    """Released versions: publish, list, show, rollback."""
+    """Released versions: publish, serve, list, show, rollback."""
 
 
 @release.command()
 @click.argument("pipeline")
 @click.option("--run-id", required=True, help="The training run whose pushed model becomes a release.")
 @click.option("--reason", help="Recorded with the release; default: what the run was started for.")
+@click.option("--serve/--no-serve", default=True, show_default=True, help="Whether it gets all the traffic, too.")
 @json_option
-def publish(pipeline: str, run_id: str, reason: str | None, as_json: bool) -> None:
+def publish(pipeline: str, run_id: str, reason: str | None, serve: bool, as_json: bool) -> None:
     """Release the model that a run of PIPELINE pushed, and let it serve. A run that pushed none releases none."""
     from ml.publishing import publish as publish_run
 
-    record = publish_run(pipeline, run_id, reason)
+    record = publish_run(pipeline, run_id, reason, serve=serve)
     version = record.version if record else None
-    text = f"version {version} serves" if record else f"run {run_id} was not blessed: nothing is released"
+    text = f"run {run_id} was not blessed: nothing is released"
+    if record:
+        text = f"version {version} serves" if serve else f"version {version} is released"
     document = {
         "version": version,
         "cause": record.cause.value if record else None,
@@ -36,6 +39,22 @@ def publish(pipeline: str, run_id: str, reason: str | None, as_json: bool) -> No
         "image": record.image if record else None,
     }
     show(document, as_json=as_json, text=text)
+
+
+@release.command()
+@click.argument("pipeline")
+@click.option("--version", type=click.IntRange(min=1), required=True, help="A released version.")
+@click.option("--share", type=click.IntRange(1, 100), default=100, show_default=True, help="Its share in percent.")
+@click.option("--again", is_flag=True, help="Also where it has served before; else nothing changes then.")
+@click.option("--reason", help="Recorded in the history; default: what the version was released for.")
+@json_option
+def serve(pipeline: str, version: int, share: int, again: bool, reason: str | None, as_json: bool) -> None:
+    """Let a version of PIPELINE serve; those that serve now share what is left of the traffic."""
+    storage = _storage(pipeline)
+    reason = reason or releases.read_release(storage, version).reason
+    now = releases.serve(storage, version, reason, share=share, again=again)
+    text = ", ".join(f"version {number}: {part} %" for number, part in sorted(now.traffic.items()))
+    show({"version": version, "traffic": now.traffic}, as_json=as_json, text=text)
 
 
 @release.command(name="list")
