@@ -119,12 +119,14 @@ class Bucket:
             source.seek(0)
             blob = self._blob(name, chunk_size=CHUNK)
             blob.metadata = {ATTEMPT: attempt}
-            blob.crc32c = crc32c  # the server refuses other bytes
+            blob.crc32c = (
+                crc32c  # the server refuses other bytes; a checksum of what is sent would hide that it differs
+            )
             blob.upload_from_file(
                 source,
                 size=size,
                 content_type=type_ or mimetypes.guess_type(name)[0] or "application/octet-stream",
-                checksum="crc32c",
+                checksum=None,
                 if_generation_match=None if if_generation is None else _number(if_generation),
                 retry=_retry() if size > CHUNK else None,
                 timeout=_TIMEOUT,

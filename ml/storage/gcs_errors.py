@@ -41,7 +41,11 @@ def status(error: BaseException) -> int | None:
 
     if isinstance(error, RetryError) and error.cause is not None:
         return status(error.cause)
-    return int(error.code) if isinstance(error, GoogleAPICallError) and error.code is not None else None
+    if isinstance(error, GoogleAPICallError) and error.code is not None:
+        return int(error.code)
+    # The library's own transfers raise what holds the answer, before that is made an API error.
+    found = getattr(getattr(error, "response", None), "status_code", None)
+    return None if found is None else int(found)
 
 
 def refusal(error: Exception, action: str, uri: str) -> RespanError:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from ml import layout
 from ml.settings import Settings
-from ml.storage.local import LocalStorage
+from ml.storage import Storage
 
 
-def collect(storage: LocalStorage, *names: str) -> None:
+def collect(storage: Storage, *names: str) -> None:
     for name in names:
         storage.write(layout.inbox(name), name.encode())
 
 
-def names(storage: LocalStorage, prefix: str) -> set[str]:
+def names(storage: Storage, prefix: str) -> set[str]:
     return {info.name.removeprefix(f"{prefix}/") for info in storage.list(prefix)}
 
 

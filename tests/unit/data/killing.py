@@ -1,4 +1,4 @@
-"""Comes between a process and its file system operations: kills it before one, or lets somebody else be faster."""
+"""Comes between a process and what it does to storage: kills it before a step, or lets somebody else be faster."""
 
 from __future__ import annotations
 
@@ -12,18 +12,39 @@ from pathlib import Path
 OPERATIONS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.scandir", "shutil.rmtree"}
 
 
+_VERBS = (b"GET ", b"POST ", b"PUT ", b"DELETE ")
+
+
 def killed_at(
     work: Callable[[], object], operation: int, below: Path, operations: Collection[str] = OPERATIONS
 ) -> bool:
     """Runs ``work`` in a child that is killed (SIGKILL) before its ``operation``-th file system operation (of those
     among ``operations``) below ``below``. False where the work had fewer and finished; 0 never kills. An error in the
     work fails the test."""
-    left = operation
     prefix = os.fspath(below)
+
+    def counts(event: str, arguments: tuple[object, ...]) -> bool:
+        return event in operations and any(_names(argument).startswith(prefix) for argument in arguments)
+
+    return _killed_before(work, operation, counts)
+
+
+def killed_at_request(work: Callable[[], object], number: int) -> bool:
+    """Runs ``work`` in a child that is killed before it sends its ``number``-th HTTP request, as :func:`killed_at` does
+    before a file system operation."""
+
+    def counts(event: str, arguments: tuple[object, ...]) -> bool:
+        return event == "http.client.send" and isinstance(arguments[1], bytes) and arguments[1].startswith(_VERBS)
+
+    return _killed_before(work, number, counts)
+
+
+def _killed_before(work: Callable[[], object], number: int, counts: Callable[[str, tuple[object, ...]], bool]) -> bool:
+    left = number
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal left
-        if event in operations and any(_names(argument).startswith(prefix) for argument in arguments):
+        if counts(event, arguments):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)

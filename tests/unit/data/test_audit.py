@@ -21,20 +21,21 @@ from ml.freezing import freeze
 from ml.records import Batch, BatchState, ClassCount, Refusal, SampleFate, Span, SpanSample, now
 from ml.settings import Settings
 from ml.settling import return_batch, settle
+from ml.storage import Storage
 from ml.storage.local import LocalStorage
 
 
-def frozen(storage: LocalStorage, settings: Settings, run: str, *names: str) -> Batch:
+def frozen(storage: Storage, settings: Settings, run: str, *names: str) -> Batch:
     for name in names:
         storage.write(layout.inbox(name), name.encode())
     return freeze(storage, settings, run)
 
 
-def settled(storage: LocalStorage, settings: Settings, run: str, *names: str) -> Batch:
+def settled(storage: Storage, settings: Settings, run: str, *names: str) -> Batch:
     return settle(storage, frozen(storage, settings, run, *names).id)
 
 
-def make_span(storage: LocalStorage, number: int, batch: str) -> None:
+def make_span(storage: Storage, number: int, batch: str) -> None:
     lines = [
         SpanSample(object=e.object, generation=e.generation, fate=SampleFate.TRAIN, content="00").model_dump_json()
         for e in read_manifest(storage, batch)
@@ -54,13 +55,13 @@ def make_span(storage: LocalStorage, number: int, batch: str) -> None:
     storage.write(layout.span(number, layout.SPAN), span.to_json())
 
 
-def test_an_empty_pipeline_balances(storage: LocalStorage) -> None:
+def test_an_empty_pipeline_balances(storage: Storage) -> None:
     found = audit(storage)
     assert found.balanced
     assert found.collected == 0
 
 
-def test_each_sample_counts_where_it_is(storage: LocalStorage, settings: Settings) -> None:
+def test_each_sample_counts_where_it_is(storage: Storage, settings: Settings) -> None:
     settled(storage, settings, "run 1", "3/a.png", "3/b.png", "not a sample")
     frozen(storage, settings, "run 2", "3/c.png")
     storage.write("inbox/3/d.png", b"d")
@@ -77,7 +78,7 @@ def test_each_sample_counts_where_it_is(storage: LocalStorage, settings: Setting
     }
 
 
-def test_a_sample_deleted_from_the_archive_is_lost_and_named(storage: LocalStorage, settings: Settings) -> None:
+def test_a_sample_deleted_from_the_archive_is_lost_and_named(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png", "3/b.png")
     storage.delete(layout.archived(batch.id, "3/a.png"))
     found = audit(storage)
@@ -86,7 +87,7 @@ def test_a_sample_deleted_from_the_archive_is_lost_and_named(storage: LocalStora
 
 
 def test_a_sample_of_the_open_batch_that_is_nowhere_is_lost_until_its_settling_records_it(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     batch = frozen(storage, settings, "run 1", "3/a.png", "3/b.png")
     storage.delete("inbox/3/a.png")
@@ -98,7 +99,7 @@ def test_a_sample_of_the_open_batch_that_is_nowhere_is_lost_until_its_settling_r
     assert (found.vanished, found.lost, found.balanced) == (1, 0, True)
 
 
-def test_an_archived_sample_that_was_truncated_is_lost(storage: LocalStorage, settings: Settings) -> None:
+def test_an_archived_sample_that_was_truncated_is_lost(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.write(layout.archived(batch.id, "3/a.png"), b"")
     found = audit(storage)
@@ -106,7 +107,7 @@ def test_an_archived_sample_that_was_truncated_is_lost(storage: LocalStorage, se
     assert "changed after it was settled" in found.problems[0]
 
 
-def test_a_sample_in_the_archive_and_in_quarantine_is_duplicated(storage: LocalStorage, settings: Settings) -> None:
+def test_a_sample_in_the_archive_and_in_quarantine_is_duplicated(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.write(layout.quarantined(batch.id, "3/a.png"), b"3/a.png")
     found = audit(storage)
@@ -114,7 +115,7 @@ def test_a_sample_in_the_archive_and_in_quarantine_is_duplicated(storage: LocalS
 
 
 def test_a_settled_sample_that_is_in_the_inbox_as_well_is_duplicated(
-    storage: LocalStorage, root: Path, settings: Settings
+    storage: Storage, root: Path, settings: Settings
 ) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     os.link(root / layout.archived(batch.id, "3/a.png"), root / "inbox" / "3" / "a.png")
@@ -123,7 +124,7 @@ def test_a_settled_sample_that_is_in_the_inbox_as_well_is_duplicated(
     assert "in the inbox again" in found.problems[0]
 
 
-def test_the_same_name_with_other_content_is_another_sample(storage: LocalStorage, settings: Settings) -> None:
+def test_the_same_name_with_other_content_is_another_sample(storage: Storage, settings: Settings) -> None:
     settled(storage, settings, "run 1", "3/a.png")
     settled(storage, settings, "run 2", "3/a.png")
     storage.write("inbox/3/a.png", b"a third picture")
@@ -132,7 +133,7 @@ def test_the_same_name_with_other_content_is_another_sample(storage: LocalStorag
 
 
 def test_a_sample_in_two_batches_is_duplicated_but_not_in_a_returned_and_a_later_one(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     first = frozen(storage, settings, "run 1", "3/a.png")
     return_batch(storage, first.id)
@@ -146,7 +147,7 @@ def test_a_sample_in_two_batches_is_duplicated_but_not_in_a_returned_and_a_later
     assert second.id in found.problems[0]
 
 
-def test_a_sample_in_two_spans_is_duplicated(storage: LocalStorage, settings: Settings) -> None:
+def test_a_sample_in_two_spans_is_duplicated(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     make_span(storage, 1, batch.id)
     assert audit(storage).balanced
@@ -156,7 +157,7 @@ def test_a_sample_in_two_spans_is_duplicated(storage: LocalStorage, settings: Se
     assert "spans 1 and 2" in found.problems[0]
 
 
-def test_a_sample_in_a_span_and_free_in_the_inbox_is_duplicated(storage: LocalStorage, settings: Settings) -> None:
+def test_a_sample_in_a_span_and_free_in_the_inbox_is_duplicated(storage: Storage, settings: Settings) -> None:
     batch = frozen(storage, settings, "run 1", "3/a.png")
     return_batch(storage, batch.id)
     make_span(storage, 1, batch.id)
@@ -165,14 +166,14 @@ def test_a_sample_in_a_span_and_free_in_the_inbox_is_duplicated(storage: LocalSt
     assert "in a span and in the inbox" in found.problems[0]
 
 
-def test_a_span_of_the_open_batch_balances(storage: LocalStorage, settings: Settings) -> None:
+def test_a_span_of_the_open_batch_balances(storage: Storage, settings: Settings) -> None:
     batch = frozen(storage, settings, "run 1", "3/a.png")
     make_span(storage, 1, batch.id)
     assert audit(storage).balanced
 
 
 def test_archived_samples_of_a_batch_whose_documents_were_cleared_away_are_in_one_place(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.delete_tree(layout.batch(batch.id))
@@ -180,14 +181,14 @@ def test_archived_samples_of_a_batch_whose_documents_were_cleared_away_are_in_on
     assert (found.collected, found.archived, found.balanced) == (1, 1, True)
 
 
-def test_a_manifest_that_is_gone_makes_the_proof_impossible(storage: LocalStorage, settings: Settings) -> None:
+def test_a_manifest_that_is_gone_makes_the_proof_impossible(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.delete(layout.batch(batch.id, layout.MANIFEST))
     with pytest.raises(DataError, match="no audit is possible"):
         audit(storage)
 
 
-def test_only_the_first_of_many_problems_are_named(storage: LocalStorage, settings: Settings) -> None:
+def test_only_the_first_of_many_problems_are_named(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", *(f"3/{number}.png" for number in range(2 * NAMED)))
     storage.delete_tree(f"archive/{batch.id}")
     found = audit(storage)
@@ -195,7 +196,7 @@ def test_only_the_first_of_many_problems_are_named(storage: LocalStorage, settin
     assert len(found.problems) == NAMED
 
 
-def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: LocalStorage, settings: Settings) -> None:
+def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: Storage, settings: Settings) -> None:
     names = [f"3/{number}.png" for number in range(150)]
     found = []
     working = threading.Event()

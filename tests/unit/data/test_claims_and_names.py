@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from ml.claims import claim_number
 from ml.errors import SettingsError
 from ml.names import check_pipeline_name, safe_id
-from ml.storage.local import LocalStorage
+from ml.storage import Storage
 
 
-def test_prior_art_1_an_empty_store_begins_with_1_and_10_follows_9(storage: LocalStorage) -> None:
+def test_prior_art_1_an_empty_store_begins_with_1_and_10_follows_9(storage: Storage) -> None:
     assert [claim_number(storage, "spans", by=f"run-{number}") for number in range(1, 13)] == list(range(1, 13))
 
 
-def test_a_retry_gets_its_number_back(storage: LocalStorage) -> None:
+def test_a_retry_gets_its_number_back(storage: Storage) -> None:
     assert claim_number(storage, "spans", by="one") == 1
     assert claim_number(storage, "spans", by="other") == 2
     assert claim_number(storage, "spans", by="one") == 1
 
 
-def test_spans_and_models_are_numbered_apart(storage: LocalStorage) -> None:
+def test_spans_and_models_are_numbered_apart(storage: Storage) -> None:
     assert claim_number(storage, "spans", by="one") == claim_number(storage, "models", by="one") == 1
 
 
-def test_claims_at_once_never_give_a_number_twice_nor_an_owner_two(storage: LocalStorage) -> None:
+def test_claims_at_once_never_give_a_number_twice_nor_an_owner_two(storage: Storage) -> None:
     claims: dict[str, set[int]] = {f"run-{number}": set() for number in range(6)}
 
     def claim(owner: str) -> None:

@@ -21,6 +21,7 @@ from ml.records import BatchState, Refusal, ReleaseRecord, now
 from ml.releases import read_release, record_release, rollback, serve, serving
 from ml.settings import Settings
 from ml.settling import return_batch, settle
+from ml.storage import Storage
 from ml.storage.local import TEMPORARY, LocalStorage
 from tests.unit.data.killing import killed_at
 
@@ -83,13 +84,13 @@ def freeze_and_refuse(storage: LocalStorage, settings: Settings) -> None:
     refuse_one(storage)
 
 
-def refuse_one(storage: LocalStorage) -> None:
+def refuse_one(storage: Storage) -> None:
     broken = next(entry for entry in read_manifest(storage, BATCH) if entry.object == "3/a.png")
     refusal = Refusal(index=broken.index, object=broken.object, generation=broken.generation, reason="can't be decoded")
     write_refusals(storage, BATCH, "predict", [refusal])
 
 
-def assert_held_while_open(storage: LocalStorage) -> None:
+def assert_held_while_open(storage: Storage) -> None:
     """Nobody may freeze another batch before this one is closed."""
     if read_batch(storage, BATCH).state is BatchState.OPEN:
         held = open_batch(storage)

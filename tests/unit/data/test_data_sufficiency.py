@@ -14,8 +14,7 @@ from ml.freezing import freeze
 from ml.inbox import count, take_stock
 from ml.settings import Settings
 from ml.settings_sections import EvaluationSettings
-from ml.storage import ObjectInfo
-from ml.storage.local import LocalStorage
+from ml.storage import ObjectInfo, Storage
 
 PAGE = 1_000
 
@@ -118,9 +117,7 @@ def test_counting_all_of_a_million_names_takes_no_memory_for_them() -> None:
     assert peak < 2_000_000  # a page is some 300 kB; all the names would be 60 MB
 
 
-def test_a_class_that_only_has_unusable_or_frozen_names_has_no_samples(
-    storage: LocalStorage, settings: Settings
-) -> None:
+def test_a_class_that_only_has_unusable_or_frozen_names_has_no_samples(storage: Storage, settings: Settings) -> None:
     for name in ("a/1.png", "b/1.png", "b/2.txt", "c/readme.txt"):
         storage.write(f"inbox/{name}", b"not looked into")
     needed = Requirement(1, 1, ("a", "b", "c"))
@@ -131,7 +128,7 @@ def test_a_class_that_only_has_unusable_or_frozen_names_has_no_samples(
     assert state(storage, needed) == "class 'b' lacks 1, class 'c' lacks 1 of 1"
 
 
-def test_labels_with_spaces_quotes_and_unicode_are_counted_by_themselves(storage: LocalStorage) -> None:
+def test_labels_with_spaces_quotes_and_unicode_are_counted_by_themselves(storage: Storage) -> None:
     labels = ('it\'s a "cat"', "größer", "日本 語")
     for label in labels:
         storage.write(f"inbox/{label}/1.png", b"not looked into")

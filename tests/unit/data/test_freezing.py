@@ -23,12 +23,13 @@ from ml.inbox import count
 from ml.records import BatchState, Settlement
 from ml.settings import Settings
 from ml.settling import return_batch, settle
+from ml.storage import Storage
 from ml.storage.local import LocalStorage
 from tests.unit.data.collecting import collect, names, with_data
 
 
 def test_a_frozen_batch_names_every_object_with_generation_size_and_checksum(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     collect(storage, "3/a.png", "8/b.jpg")
     batch = freeze(storage, settings, "run 1")
@@ -48,7 +49,7 @@ def test_the_checksum_is_cloud_storages() -> None:
 
 
 def test_prior_art_3_samples_that_arrive_after_the_listing_stay_for_the_next_batch(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     """Everything in the folder used to be moved, also what had arrived meanwhile."""
     collect(storage, "3/a.png")
@@ -61,7 +62,7 @@ def test_prior_art_3_samples_that_arrive_after_the_listing_stay_for_the_next_bat
 
 
 def test_prior_art_15_one_batch_in_flight_and_the_conflict_names_it_and_the_remedies(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     """The same evaluation used to be started again while one was running."""
     collect(storage, "3/a.png")
@@ -73,7 +74,7 @@ def test_prior_art_15_one_batch_in_flight_and_the_conflict_names_it_and_the_reme
     assert "\n" not in str(conflict.value)
 
 
-def test_a_repeat_of_the_run_finds_its_batch_in_any_state(storage: LocalStorage, settings: Settings) -> None:
+def test_a_repeat_of_the_run_finds_its_batch_in_any_state(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     first = freeze(storage, settings, "run 1")
     collect(storage, "3/b.png")
@@ -83,7 +84,7 @@ def test_a_repeat_of_the_run_finds_its_batch_in_any_state(storage: LocalStorage,
     assert open_batch(storage) is None
 
 
-def test_nothing_in_the_inbox_is_said_and_holds_nothing(storage: LocalStorage, settings: Settings) -> None:
+def test_nothing_in_the_inbox_is_said_and_holds_nothing(storage: Storage, settings: Settings) -> None:
     with pytest.raises(DataError, match="there is nothing in"):
         freeze(storage, settings, "run 1")
     assert open_batch(storage) is None
@@ -91,7 +92,7 @@ def test_nothing_in_the_inbox_is_said_and_holds_nothing(storage: LocalStorage, s
     assert freeze(storage, settings, "run 1").samples == 1
 
 
-def test_two_runs_that_freeze_at_once_get_one_batch(storage: LocalStorage, settings: Settings) -> None:
+def test_two_runs_that_freeze_at_once_get_one_batch(storage: Storage, settings: Settings) -> None:
     collect(storage, *(f"3/{number}.png" for number in range(50)))
     outcomes: Counter[str] = Counter()
 
@@ -112,7 +113,7 @@ def test_two_runs_that_freeze_at_once_get_one_batch(storage: LocalStorage, setti
     assert len(list_batches(storage)) == 1
 
 
-def test_two_attempts_of_one_run_at_once_agree_on_one_manifest(storage: LocalStorage, settings: Settings) -> None:
+def test_two_attempts_of_one_run_at_once_agree_on_one_manifest(storage: Storage, settings: Settings) -> None:
     collect(storage, *(f"3/{number}.png" for number in range(50)))
     found = []
     threads = [threading.Thread(target=lambda: found.append(freeze(storage, settings, "run 1"))) for _ in range(4)]
@@ -125,9 +126,7 @@ def test_two_attempts_of_one_run_at_once_agree_on_one_manifest(storage: LocalSto
     assert found[0].samples == len(list(read_manifest(storage, found[0].id))) == 50
 
 
-def test_too_many_refused_samples_fail_the_freeze_and_the_remedy_works(
-    storage: LocalStorage, settings: Settings
-) -> None:
+def test_too_many_refused_samples_fail_the_freeze_and_the_remedy_works(storage: Storage, settings: Settings) -> None:
     strict = with_data(settings, max_refused_share=0.2)
     collect(storage, "a.txt", "b.txt", "3/fine.png")
     for _ in range(2):
@@ -148,9 +147,7 @@ def test_a_refused_share_at_the_limit_passes_and_an_empty_batch_has_none(setting
         check_refused_share(strict, 2, 3, reason="can't be decoded")
 
 
-def test_a_limited_batch_holds_a_mix_of_labels_and_the_next_one_the_rest(
-    storage: LocalStorage, settings: Settings
-) -> None:
+def test_a_limited_batch_holds_a_mix_of_labels_and_the_next_one_the_rest(storage: Storage, settings: Settings) -> None:
     every = {f"{label}/{number}.png" for label in "abcd" for number in range(25)}
     collect(storage, *every)
     seen: set[str] = set()
@@ -165,19 +162,20 @@ def test_a_limited_batch_holds_a_mix_of_labels_and_the_next_one_the_rest(
     assert seen == every
 
 
-def test_the_sensors_count_stops_at_the_threshold(storage: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sensors_count_stops_at_the_threshold(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     """An inbox of a million names costs no more than the first ones: the listing is not read on."""
     collect(storage, *(f"3/{number}.png" for number in range(30)))
     listed = 0
-    whole = LocalStorage.list
+    kind = type(storage)
+    whole = kind.list
 
-    def counted(self: LocalStorage, prefix: str = "") -> object:
+    def counted(self: Storage, prefix: str = "") -> object:
         nonlocal listed
         for info in whole(self, prefix):
             listed += 1
             yield info
 
-    monkeypatch.setattr(LocalStorage, "list", counted)
+    monkeypatch.setattr(kind, "list", counted)
     assert count(storage, 5) == 5
     assert listed == 5
     assert count(storage, 100) == 30
@@ -185,7 +183,7 @@ def test_the_sensors_count_stops_at_the_threshold(storage: LocalStorage, monkeyp
 
 
 def test_the_sensors_count_leaves_out_what_is_no_sample_and_what_is_frozen(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     collect(storage, "3/a.png", "3/b.png", "readme.txt", "3/x.gif")
     storage.write("inbox/3/empty.png", b"")

@@ -67,6 +67,7 @@ def test_a_root_that_turns_read_only_fails_each_step_and_loses_nothing(tiny_disk
     assert settle(storage, batch.id).settlement == Settlement(archived=SAMPLES)
 
 
+@pytest.mark.usefixtures("root")
 def test_a_full_temporary_folder_is_named_with_the_remedy(
     tiny_disk: Path, storage: LocalStorage, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,10 @@ from ml import layout
 from ml.errors import ConflictError, NotFoundError
 from ml.records import ReleaseRecord, Serving, now
 from ml.releases import read_release, record_release, rollback, serve, serving, versions
-from ml.storage.local import LocalStorage
+from ml.storage import Storage
 
 
-def released(storage: LocalStorage, version: int, *, run: str | None = None, model: bool = True) -> ReleaseRecord:
+def released(storage: Storage, version: int, *, run: str | None = None, model: bool = True) -> ReleaseRecord:
     record = ReleaseRecord(
         version=version,
         run=run or f"run-{version}",
@@ -29,18 +29,18 @@ def released(storage: LocalStorage, version: int, *, run: str | None = None, mod
     return record_release(storage, record)
 
 
-def served(storage: LocalStorage, *numbers: int) -> None:
+def served(storage: Storage, *numbers: int) -> None:
     for number in numbers:
         released(storage, number)
         serve(storage, number, f"release {number}")
 
 
-def test_before_the_first_release_nobody_serves(storage: LocalStorage) -> None:
+def test_before_the_first_release_nobody_serves(storage: Storage) -> None:
     assert serving(storage) is None
     assert versions(storage) == []
 
 
-def test_a_release_serves_with_all_the_traffic_and_the_history_says_why(storage: LocalStorage) -> None:
+def test_a_release_serves_with_all_the_traffic_and_the_history_says_why(storage: Storage) -> None:
     served(storage, 1, 2)
     found = serving(storage)
     assert found is not None
@@ -48,7 +48,7 @@ def test_a_release_serves_with_all_the_traffic_and_the_history_says_why(storage:
     assert [change.reason for change in found.history] == ["release 1", "release 2"]
 
 
-def test_prior_art_8_the_serving_version_is_pinned_and_not_the_newest_one(storage: LocalStorage) -> None:
+def test_prior_art_8_the_serving_version_is_pinned_and_not_the_newest_one(storage: Storage) -> None:
     """The newest model by name used to be evaluated, not the deployed one."""
     served(storage, 1)
     released(storage, 2)
@@ -59,7 +59,7 @@ def test_prior_art_8_the_serving_version_is_pinned_and_not_the_newest_one(storag
     assert versions(storage) == [1, 2, 10]
 
 
-def test_prior_art_16_releasing_again_changes_nothing(storage: LocalStorage) -> None:
+def test_prior_art_16_releasing_again_changes_nothing(storage: Storage) -> None:
     """A published release could not be run again: leftovers failed it."""
     served(storage, 1)
     before = storage.read(layout.SERVING)
@@ -70,7 +70,7 @@ def test_prior_art_16_releasing_again_changes_nothing(storage: LocalStorage) -> 
 
 
 def test_prior_art_16_a_version_of_another_run_is_a_conflict_and_a_missing_one_is_not_found(
-    storage: LocalStorage,
+    storage: Storage,
 ) -> None:
     """HTTP errors of any kind used to read as "already exists"."""
     released(storage, 1)
@@ -80,7 +80,7 @@ def test_prior_art_16_a_version_of_another_run_is_a_conflict_and_a_missing_one_i
         serve(storage, 2, "never released")
 
 
-def test_a_roll_back_goes_to_the_version_before_and_twice_goes_further_back(storage: LocalStorage) -> None:
+def test_a_roll_back_goes_to_the_version_before_and_twice_goes_further_back(storage: Storage) -> None:
     served(storage, 1, 2, 3)
     assert rollback(storage).version == 2
     assert rollback(storage).version == 1
@@ -88,21 +88,21 @@ def test_a_roll_back_goes_to_the_version_before_and_twice_goes_further_back(stor
         rollback(storage)
 
 
-def test_a_release_after_a_roll_back_serves_and_rolls_back_to_what_served_before_it(storage: LocalStorage) -> None:
+def test_a_release_after_a_roll_back_serves_and_rolls_back_to_what_served_before_it(storage: Storage) -> None:
     served(storage, 1, 2)
     rollback(storage)
     served(storage, 3)
     assert rollback(storage).version == 1
 
 
-def test_a_roll_back_to_a_named_version_may_be_repeated(storage: LocalStorage) -> None:
+def test_a_roll_back_to_a_named_version_may_be_repeated(storage: Storage) -> None:
     served(storage, 1, 2, 3)
     once = rollback(storage, to=1, reason="complaints")
     assert rollback(storage, to=1, reason="complaints") == once
     assert once.history[-1].reason == "complaints"
 
 
-def test_a_version_whose_model_is_gone_is_not_rolled_back_to(storage: LocalStorage) -> None:
+def test_a_version_whose_model_is_gone_is_not_rolled_back_to(storage: Storage) -> None:
     served(storage, 1, 2)
     storage.delete_tree(layout.model(1))
     with pytest.raises(NotFoundError, match="the model of version 1 is gone"):
@@ -111,12 +111,12 @@ def test_a_version_whose_model_is_gone_is_not_rolled_back_to(storage: LocalStora
         rollback(storage, to=7)
 
 
-def test_nothing_to_roll_back_is_said(storage: LocalStorage) -> None:
+def test_nothing_to_roll_back_is_said(storage: Storage) -> None:
     with pytest.raises(NotFoundError, match="nothing was released yet"):
         rollback(storage)
 
 
-def test_changes_at_once_all_end_up_in_the_history(storage: LocalStorage) -> None:
+def test_changes_at_once_all_end_up_in_the_history(storage: Storage) -> None:
     served(storage, 1)
     for version in range(2, 8):
         released(storage, version)

@@ -22,13 +22,12 @@ from ml.inbox import count
 from ml.records import BatchState, OpenBatch, Refusal, Settlement, Span, now
 from ml.settings import Settings
 from ml.settling import return_batch, settle
-from ml.storage import ABSENT
-from ml.storage.local import LocalStorage
+from ml.storage import ABSENT, Storage
 from tests.unit.data.collecting import collect, names, with_data
 
 
 def test_unusable_objects_are_refused_at_the_freeze_and_settled_into_quarantine_with_the_reason(
-    storage: LocalStorage, root: Path, settings: Settings
+    storage: Storage, root: Path, settings: Settings
 ) -> None:
     collect(storage, "3/fine.png", "readme.txt", "3/with\nnewline.png")
     storage.write("inbox/3/empty.png", b"")
@@ -50,9 +49,7 @@ def test_unusable_objects_are_refused_at_the_freeze_and_settled_into_quarantine_
     assert audit(storage).balanced
 
 
-def test_names_with_spaces_quotes_and_unicode_are_samples_like_any_other(
-    storage: LocalStorage, settings: Settings
-) -> None:
+def test_names_with_spaces_quotes_and_unicode_are_samples_like_any_other(storage: Storage, settings: Settings) -> None:
     odd = {
         'tabby cat/it\'s "mine".png',
         "猫/Ünïcödé.jpg",
@@ -69,7 +66,7 @@ def test_names_with_spaces_quotes_and_unicode_are_samples_like_any_other(
 
 
 def test_prior_art_4_a_manifest_that_names_vanished_objects_settles_and_balances(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     """Unseen samples used to be moved away, and missing ones were not missed."""
     collect(storage, "3/stays.png", "3/deleted.png", "3/replaced.png")
@@ -88,7 +85,7 @@ def test_prior_art_4_a_manifest_that_names_vanished_objects_settles_and_balances
     assert (found.collected, found.vanished, found.inbox, found.balanced) == (4, 2, 1, True)
 
 
-def test_nothing_moves_over_what_lies_in_the_archive_already(storage: LocalStorage, settings: Settings) -> None:
+def test_nothing_moves_over_what_lies_in_the_archive_already(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     storage.write(layout.archived(batch.id, "3/a.png"), b"somebody's")
@@ -98,7 +95,7 @@ def test_nothing_moves_over_what_lies_in_the_archive_already(storage: LocalStora
     assert read_batch(storage, batch.id).state is BatchState.OPEN
 
 
-def test_samples_that_a_step_refused_go_to_quarantine(storage: LocalStorage, settings: Settings) -> None:
+def test_samples_that_a_step_refused_go_to_quarantine(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png", "3/b.png")
     batch = freeze(storage, settings, "run 1")
     entries = {entry.object: entry for entry in read_manifest(storage, batch.id)}
@@ -111,7 +108,7 @@ def test_samples_that_a_step_refused_go_to_quarantine(storage: LocalStorage, set
     assert names(storage, f"quarantine/{batch.id}") == {"reasons.jsonl", "samples/3/b.png"}
 
 
-def test_settling_twice_changes_nothing(storage: LocalStorage, settings: Settings) -> None:
+def test_settling_twice_changes_nothing(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     first = settle(storage, batch.id)
@@ -120,7 +117,7 @@ def test_settling_twice_changes_nothing(storage: LocalStorage, settings: Setting
     assert names(storage, "inbox") == {"3/a.png"}
 
 
-def test_a_returned_batch_is_as_if_it_had_never_been(storage: LocalStorage, settings: Settings) -> None:
+def test_a_returned_batch_is_as_if_it_had_never_been(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     for _ in range(2):
@@ -136,7 +133,7 @@ def test_a_returned_batch_is_as_if_it_had_never_been(storage: LocalStorage, sett
     assert audit(storage).balanced
 
 
-def test_a_returned_batch_of_the_same_run_is_frozen_anew(storage: LocalStorage, settings: Settings) -> None:
+def test_a_returned_batch_of_the_same_run_is_frozen_anew(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     first = freeze(storage, settings, "run 1")
     storage.write(layout.batch(first.id, layout.PREDICTIONS), b"of the first manifest")
@@ -148,7 +145,7 @@ def test_a_returned_batch_of_the_same_run_is_frozen_anew(storage: LocalStorage, 
 
 
 def test_a_returned_run_whose_samples_are_in_quarantine_is_not_frozen_anew(
-    storage: LocalStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     collect(storage, "3/a.png", "a.txt")
     batch = freeze(storage, settings, "run 1")
@@ -158,7 +155,7 @@ def test_a_returned_run_whose_samples_are_in_quarantine_is_not_frozen_anew(
     assert open_batch(storage) is None
 
 
-def test_an_archived_batch_can_not_be_returned(storage: LocalStorage, settings: Settings) -> None:
+def test_an_archived_batch_can_not_be_returned(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     settle(storage, batch.id)
@@ -166,7 +163,7 @@ def test_an_archived_batch_can_not_be_returned(storage: LocalStorage, settings: 
         return_batch(storage, batch.id)
 
 
-def test_a_batch_that_went_into_a_span_can_not_be_returned(storage: LocalStorage, settings: Settings) -> None:
+def test_a_batch_that_went_into_a_span_can_not_be_returned(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     span = Span(span=1, batch=batch.id, created=now(), classes={}, train=1, eval=0, duplicates=0, refused=0)
@@ -175,7 +172,7 @@ def test_a_batch_that_went_into_a_span_can_not_be_returned(storage: LocalStorage
         return_batch(storage, batch.id)
 
 
-def test_a_batch_that_is_being_settled_can_not_be_returned(storage: LocalStorage, settings: Settings) -> None:
+def test_a_batch_that_is_being_settled_can_not_be_returned(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png", "3/b.png")
     batch = freeze(storage, settings, "run 1")
     storage.move("inbox/3/a.png", layout.archived(batch.id, "3/a.png"))
@@ -183,7 +180,7 @@ def test_a_batch_that_is_being_settled_can_not_be_returned(storage: LocalStorage
         return_batch(storage, batch.id)
 
 
-def test_a_claim_whose_freeze_never_finished_can_be_returned(storage: LocalStorage, settings: Settings) -> None:
+def test_a_claim_whose_freeze_never_finished_can_be_returned(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     claim = OpenBatch(batch="lost-run-00000000", since=now())
     storage.write(layout.OPEN_BATCH, claim.to_json(), if_generation=ABSENT)
@@ -193,7 +190,7 @@ def test_a_claim_whose_freeze_never_finished_can_be_returned(storage: LocalStora
     assert freeze(storage, settings, "run 1").samples == 1
 
 
-def test_a_batch_that_does_not_exist_is_named_with_those_that_do(storage: LocalStorage, settings: Settings) -> None:
+def test_a_batch_that_does_not_exist_is_named_with_those_that_do(storage: Storage, settings: Settings) -> None:
     collect(storage, "3/a.png")
     batch = freeze(storage, settings, "run 1")
     for work in (settle, return_batch, read_batch):

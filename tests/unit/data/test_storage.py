@@ -1,4 +1,4 @@
-"""The promises of :class:`ml.storage.Storage`, on a real folder."""
+"""The promises of :class:`ml.storage.Storage`, on a real folder and in the bucket of a real object store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.errors import ConflictError, NotFoundError, RespanError, SettingsError, StorageError
-from ml.storage import ABSENT, open_storage
+from ml.storage import ABSENT, Storage, open_storage
 from ml.storage.local import STALE_SECONDS, TEMPORARY, LocalStorage
 from tests.unit.data.mounting import mount
 
@@ -47,13 +47,13 @@ def race(contestants: Sequence[Callable[[], object]]) -> list[str]:
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_processes_that_create_one_object_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
+def test_of_processes_that_create_one_object_exactly_one_wins(storage: Storage, attempt: int) -> None:
     claims = [partial(storage.write, "batches/open.json", b"%d" % n, if_generation=ABSENT) for n in range(4)]
     assert race(claims) == ["ConflictError"] * 3 + ["won"]
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_processes_that_replace_one_generation_exactly_one_wins(storage: LocalStorage, attempt: int) -> None:
+def test_of_processes_that_replace_one_generation_exactly_one_wins(storage: Storage, attempt: int) -> None:
     before = storage.write("releases/serving.json", b"one")
     swaps = [
         partial(storage.write, "releases/serving.json", b"%d" % n, if_generation=before.generation) for n in range(4)
@@ -63,7 +63,7 @@ def test_of_processes_that_replace_one_generation_exactly_one_wins(storage: Loca
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_of_processes_that_publish_one_folder_exactly_one_wins_and_is_whole(
-    storage: LocalStorage, tmp_path: Path, attempt: int
+    storage: Storage, tmp_path: Path, attempt: int
 ) -> None:
     locals_ = []
     for number in range(4):
@@ -77,7 +77,7 @@ def test_of_processes_that_publish_one_folder_exactly_one_wins_and_is_whole(
     assert storage.read("spans/span-1/data") == storage.read("spans/span-1/span.json")
 
 
-def test_a_generation_changes_with_content_of_the_same_size(storage: LocalStorage) -> None:
+def test_a_generation_changes_with_content_of_the_same_size(storage: Storage) -> None:
     first = storage.write("inbox/a", b"one")
     second = storage.write("inbox/a", b"two")
     assert first.generation != second.generation
@@ -86,7 +86,7 @@ def test_a_generation_changes_with_content_of_the_same_size(storage: LocalStorag
     assert storage.read("inbox/a", generation=second.generation) == b"two"
 
 
-def test_a_conditional_delete_leaves_what_somebody_changed(storage: LocalStorage) -> None:
+def test_a_conditional_delete_leaves_what_somebody_changed(storage: Storage) -> None:
     first = storage.write("a", b"one")
     storage.write("a", b"other")
     with pytest.raises(ConflictError):
@@ -94,7 +94,7 @@ def test_a_conditional_delete_leaves_what_somebody_changed(storage: LocalStorage
     assert storage.read("a") == b"other"
 
 
-def test_a_failed_write_leaves_the_old_object_and_nothing_temporary(storage: LocalStorage, root: Path) -> None:
+def test_a_failed_write_leaves_the_old_object_and_nothing_temporary(storage: Storage, root: Path) -> None:
     storage.write("a", b"old")
     with pytest.raises(StorageError):
         storage.upload(root, "a")  # a folder can't be read
@@ -112,7 +112,7 @@ def test_the_folder_for_temporary_files_is_hidden_at_the_top_and_a_name_like_any
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/etc/passwd", "a//b", "a/.", "a\0b"])
-def test_a_name_can_not_lead_out_of_the_root(storage: LocalStorage, name: str) -> None:
+def test_a_name_can_not_lead_out_of_the_root(storage: Storage, name: str) -> None:
     with pytest.raises(NotFoundError):
         storage.write(name, b"")
     with pytest.raises(NotFoundError):
@@ -134,7 +134,7 @@ def test_any_file_name_is_listed_as_text_that_leads_back_to_it(
     assert os.listdir(os.fsencode(root / "archive" / "inbox")) == [name]  # noqa: PTH208 (bytes)
 
 
-def test_a_link_or_a_pipe_is_told_and_never_read(storage: LocalStorage, root: Path) -> None:
+def test_a_link_or_a_pipe_is_told_and_never_read(storage: Storage, root: Path) -> None:
     (root / "inbox").mkdir(parents=True)
     (root / "inbox" / "link").symlink_to("/etc/hostname")
     os.mkfifo(root / "inbox" / "pipe")
@@ -147,10 +147,10 @@ def test_a_link_or_a_pipe_is_told_and_never_read(storage: LocalStorage, root: Pa
     assert (root / "quarantine" / "inbox" / "link").is_symlink()
 
 
-def test_a_listing_shows_no_temporary_file_and_stops_where_the_caller_does(storage: LocalStorage) -> None:
+def test_a_listing_shows_no_temporary_file_and_stops_where_the_caller_does(storage: Storage) -> None:
     for number in range(20):
         storage.write(f"inbox/{number}", b"")
-    top = LocalStorage(Path(storage.uri()).parent)
+    top = open_storage(storage.root.rpartition("/")[0])
     assert len(list(top.list())) == 20
     listing = storage.list("inbox")
     next(listing)
@@ -158,7 +158,7 @@ def test_a_listing_shows_no_temporary_file_and_stops_where_the_caller_does(stora
 
 
 def test_what_a_killed_process_left_is_deleted_after_a_day(
-    storage: LocalStorage, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage.write("a", b"")
     (root.parent / TEMPORARY / "left-file").write_bytes(b"")
@@ -173,7 +173,7 @@ def test_what_a_killed_process_left_is_deleted_after_a_day(
     assert {entry.name for entry in (root.parent / TEMPORARY).iterdir()} == {"lock"}
 
 
-def test_a_missing_part_of_a_path_reads_as_not_found(storage: LocalStorage) -> None:
+def test_a_missing_part_of_a_path_reads_as_not_found(storage: Storage) -> None:
     storage.write("a", b"")
     for name in ("b", "a/b", "b/c"):
         assert not storage.exists(name)
@@ -181,7 +181,7 @@ def test_a_missing_part_of_a_path_reads_as_not_found(storage: LocalStorage) -> N
             storage.read(name)
 
 
-def test_a_folder_is_no_object_and_opening_one_leaks_nothing(storage: LocalStorage, root: Path) -> None:
+def test_a_folder_is_no_object_and_opening_one_leaks_nothing(storage: Storage, root: Path) -> None:
     (root / "folder").mkdir(parents=True)
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
@@ -219,7 +219,7 @@ def test_a_read_only_root_is_one_clear_error(tiny_disk: Path) -> None:
     assert storage.read("inbox/a") == b"sample"
 
 
-def test_a_file_size_limit_is_a_storage_error(storage: LocalStorage, root: Path) -> None:
+def test_a_file_size_limit_is_a_storage_error(storage: Storage, root: Path) -> None:
     """What a full disk looks like where nothing can be mounted: the operating system refuses to write."""
     import resource
     import signal

@@ -10,14 +10,14 @@ import pytest
 from ml import layout
 from ml.records import Span, TrainingCause, now
 from ml.runs import TrainingRun, read_run, start_run
-from ml.storage.local import LocalStorage
+from ml.storage import Storage
 
 PIPELINE = "digits"
 Start = Callable[..., TrainingRun]
 
 
 @pytest.fixture
-def start(storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
+def start(storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts a run of a pipeline that has one complete span."""
     folder = tmp_path / "pipelines" / PIPELINE
     folder.mkdir(parents=True)
@@ -29,7 +29,7 @@ def start(storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return lambda run_id, **why: start_run(PIPELINE, storage, run_id, **why)
 
 
-def test_the_cause_and_the_reason_are_in_the_runs_record(start: Start, storage: LocalStorage) -> None:
+def test_the_cause_and_the_reason_are_in_the_runs_record(start: Start, storage: Storage) -> None:
     started = start("run 1", cause=TrainingCause.DRIFT, reason="DRIFTED: the light has changed")
     found = read_run(storage, "run 1")
     assert found == started
