@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-from pathlib import Path
 
 from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import ConflictError
 from ml.home import pipeline_storage
+from ml.local_copy import local_folder, stored_name
 from ml.records import ReleaseRecord, now
 from ml.runs import code_of, read_run
 from ml.settings import load_settings
@@ -41,12 +41,15 @@ def publish(pipeline: str, run_id: str, reason: str | None = None, *, serve: boo
     outcome = run_outcome(pipeline, storage, run.run)
     if outcome.pushed is None:
         return None
-    acceptance = importlib.import_module(f"ml.kinds.{kind}.acceptance").accept(
-        outcome.pushed, f"{outcome.examples}/Split-eval", REFERENCE_IMAGES
-    )
+    accept = importlib.import_module(f"ml.kinds.{kind}.acceptance").accept
+    with (
+        local_folder(storage, outcome.pushed) as model,
+        local_folder(storage, f"{outcome.examples}/Split-eval") as examples,
+    ):
+        acceptance = accept(str(model), str(examples), REFERENCE_IMAGES)
     version = claim_number(storage, "models", by=run.run)
     with contextlib.suppress(ConflictError):  # published by an earlier attempt of this run
-        storage.publish(Path(outcome.pushed), layout.model(version), marker=SAVED_MODEL)
+        storage.publish_stored(stored_name(storage, outcome.pushed), layout.model(version), marker=SAVED_MODEL)
     reference = json.dumps({"predicted": acceptance.predicted}, sort_keys=True)
     storage.write(layout.release_reference(version), reference.encode())
     record = releases.record_release(

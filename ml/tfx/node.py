@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 import time
 import traceback
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfx.dsl.compiler import compiler, constants
+from tfx.dsl.io import fileio
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
@@ -121,6 +121,7 @@ class LocalRun:
 
     def _clear(self, node_id: str, execution: int) -> None:
         """Deletes what an attempt that was killed left in its output folders: components would read it as theirs."""
-        folder = Path(self._spec.pipeline_root) / node_id
-        for leftover in [*folder.glob(f"*/{execution}"), folder / ".system" / "executor_execution" / str(execution)]:
-            shutil.rmtree(leftover, ignore_errors=True)
+        folder = f"{self._spec.pipeline_root}/{node_id}"
+        state = f"{folder}/.system/executor_execution/{execution}"
+        for leftover in [*fileio.glob(f"{folder}/*/{execution}"), *fileio.glob(state)]:
+            fileio.rmtree(leftover)

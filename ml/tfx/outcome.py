@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 
 from ml import layout
 from ml.errors import ComponentError, NotFoundError
 from ml.home import metadata_file
+from ml.local_copy import local_folder, stored_name
+from ml.runs import TrainingRun, read_run
 from ml.storage import Storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
+from ml.vertex_records import RunOutputs
 
 #: The marker of a complete SavedModel; Pusher writes it last.
 SAVED_MODEL = "saved_model.pb"
@@ -21,8 +23,9 @@ _METRICS = {"sparse_categorical_accuracy": "accuracy", "example_count": "example
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """``metrics``: the candidate's, overall on the window's eval split. ``pushed``: the pushed model's folder, None for
-    a model that was not blessed. ``examples``: the folder of the run's examples, ``Split-train`` and ``Split-eval``."""
+    """``metrics``: the candidate's, overall on the window's eval split. ``pushed``: the URI of the pushed model's
+    folder in storage, None for a model that was not blessed. ``examples``: that of the run's examples, a folder with
+    ``Split-train`` and ``Split-eval``."""
 
     blessed: bool
     pushed: str | None
@@ -31,17 +34,38 @@ class RunOutcome:
 
 
 def run_outcome(pipeline: str, storage: Storage, run_id: str) -> RunOutcome:
-    """Reads the outcome of a run. Raises ``NotFoundError`` before Pusher is done."""
-    outputs = run_outputs(LockedMetadata(metadata_file(pipeline)), run_id)
+    """Reads the outcome of a run. Raises ``NotFoundError`` before Pusher is done, and ``DataError`` where a run on
+    Vertex AI wrote to another place than the pipeline's storage."""
+    run = read_run(storage, run_id)
+    outputs = _outputs(pipeline, storage, run)
     if "Pusher" not in outputs:
-        raise NotFoundError(f"run {run_id} of pipeline {pipeline} is not finished: Pusher is not done")
-    blessed = (Path(outputs["Evaluator"]["blessing"]) / "BLESSED").exists()
+        raise NotFoundError(f"run {run.run} of pipeline {pipeline} is not finished: Pusher is not done")
+    with local_folder(storage, outputs["Evaluator"]["blessing"]) as blessing:
+        blessed = (blessing / "BLESSED").exists()
+    with local_folder(storage, outputs["Evaluator"]["evaluation"]) as evaluation:
+        metrics = overall_metrics(str(evaluation))
     return RunOutcome(
         blessed=blessed,
-        pushed=_pushed(storage, run_id) if blessed else None,
-        metrics=overall_metrics(outputs["Evaluator"]["evaluation"]),
+        pushed=_pushed(storage, run.run) if blessed else None,
+        metrics=metrics,
         examples=outputs["ImportExampleGen"]["examples"],
     )
+
+
+def _outputs(pipeline: str, storage: Storage, run: TrainingRun) -> dict[str, dict[str, str]]:
+    """What the run's components gave: component → output → URI."""
+    if run.target == "local":
+        return run_outputs(LockedMetadata(metadata_file(pipeline)), run.run)
+    name = layout.run(run.run, layout.RUN_OUTPUTS)
+    try:
+        outputs = RunOutputs.from_json(storage.read(name)).outputs
+    except NotFoundError:
+        raise NotFoundError(
+            f"run {run.run} of pipeline {pipeline} is not finished on Vertex AI: {storage.uri(name)} is missing"
+        ) from None
+    for uri in (uri for given in outputs.values() for uri in given.values()):
+        stored_name(storage, uri)
+    return outputs
 
 
 def overall_metrics(evaluation: str) -> dict[str, float]:
