@@ -2,3 +2,7 @@
 
 Imports ``ml``'s light modules only; everything heavy is reached through the command line, ``python -m ml``.
 """
+
+from respan.google_credentials import use_connection
+
+use_connection()

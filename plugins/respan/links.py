@@ -63,3 +63,19 @@ class TrainingRunLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         task: Any = operator
         return run_path(task.training_dag_id, task.training_run_id)
+
+
+class VertexJobLink(BaseOperatorLink):
+    """To the pipeline job that a task submitted, in the Google Cloud console."""
+
+    name = "Vertex AI pipeline"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        task: Any = operator
+        return str(task.vertex_link)
+
+
+class VertexLogLink(VertexJobLink):
+    """To a component's log in the Google Cloud console, or to the pipeline job while it has none."""
+
+    name = "Vertex AI log"

@@ -47,7 +47,8 @@ class DagRun:
 
 
 def start(run_type: str = "manual", **params: Any) -> Any:
-    given = {"window": None, "settings": {}, "reason": None, "cause": None, "revision": None, **params}
+    given = {"window": None, "settings": {}, "target": None, "reason": None, "cause": None, "revision": None}
+    given |= params
     context: Any = {"params": given, "run_id": RUN_ID, "dag_run": DagRun(run_type)}
     return StartRunOperator(task_id="start_run", pipeline="tried").execute(context)
 
@@ -64,6 +65,7 @@ def test_an_empty_form_starts_a_run_by_hand_on_the_newest_spans(storage: Storage
         "reason": "started by hand",
         "revision": None,
         "image": None,
+        "target": "local",
     }
     assert started(storage).settings == {}
 
@@ -80,6 +82,12 @@ def test_window_settings_cause_and_reason_are_the_forms(storage: Storage) -> Non
         "data.eval_share": "0.25",
     }
     assert (run.cause.value, run.reason) == ("drift", '--json $(reboot); "two\nlines" …')
+
+
+@pytest.mark.parametrize("form", [{"target": "local"}, {"settings": {"target": "local"}}])
+def test_the_forms_target_is_a_setting_of_the_run(storage: Storage, form: dict[str, Any]) -> None:
+    start(**form)
+    assert started(storage).settings == {"target": "local"}
 
 
 def test_a_scheduled_run_knows_its_cause(storage: Storage) -> None:

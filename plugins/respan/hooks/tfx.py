@@ -10,8 +10,10 @@ from airflow.sdk import BaseHook
 
 from ml.errors import MissingEnvironmentError
 from ml.home import home, storage_root
+from ml.storage.credentials import ACCESS_TOKEN, EMULATOR
 from ml.warm import client
 from ml.warm.environment import command_environment
+from respan.google_credentials import access_token
 from respan.hooks.cold_command import ColdCommand
 
 Command = client.WarmCommand | ColdCommand
@@ -35,12 +37,19 @@ class TfxHook(BaseHook):
 
     def environment(self) -> dict[str, str]:
         """All that a command sees of the environment: nothing of Airflow's, which holds keys and connections, since the
-        model's side runs a user's code. Home and storage are spelled out, so that it can't fall back to other ones."""
-        return {
+        model's side runs a user's code. Home and storage are spelled out, so that it can't fall back to other ones.
+
+        Where storage is in Cloud Storage there is also an access token of Airflow's connection to Google Cloud, good
+        for an hour at most. Raises the ``RespanError`` that says why there is none.
+        """
+        given = {
             **command_environment(os.environ),
             "RESPAN_HOME": str(home()),
             "RESPAN_STORAGE": storage_root(),
         }
+        if given["RESPAN_STORAGE"].startswith("gs://") and not os.environ.get(EMULATOR):
+            given[ACCESS_TOKEN] = access_token()
+        return given
 
     def start(self, argv: Sequence[str], *, stdout: int, stderr: int) -> Command:
         """Starts the command ``argv``, which writes to the open files ``stdout`` and ``stderr``.

@@ -11,9 +11,14 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, DagRunTriggerException
 
 from ml.names import check_pipeline_name
-from respan.links import TrainingRunLink
+from respan.failures import told_to_airflow
+from respan.links import TrainingRunLink, VertexJobLink
 from respan.operators.command import MlCommandOperator
 from respan.training_request import cause_of_run
+from respan.vertex.console import job_page
+from respan.vertex.job_report import report
+from respan.vertex.mirroring import Step, next_step, remember, remembered
+from respan.vertex.training_run import XCOM_KEY, VertexRun
 
 #: Seconds between two looks at the training run.
 _POLL_SECONDS = 2
@@ -26,13 +31,22 @@ class StartRunOperator(MlCommandOperator):
     """Starts the training run that has the DAG run's id, from the DAG run's params (see ``dags/training.py``).
 
     On the model's side, since it reads the settings of the run's revision, whose ``settings.py`` is not Airflow's to
-    run. Returns ``{"run", "window", "cause", "reason", "revision", "image"}``. A retry finds the run as it was started.
+    run. Returns ``{"run", "window", "cause", "reason", "revision", "image", "target"}``. A retry finds the run as it
+    was started.
+
+    On the target ``vertex`` the run is compiled and submitted as a pipeline job, whose name is returned as ``job``. A
+    retry finds the job that is there. Where the task was cleared after the job had failed or was cancelled, the run's
+    next attempt is submitted.
 
     :param pipeline: the pipeline's name.
     """
 
+    operator_extra_links = (VertexJobLink(),)
+
     def __init__(self, *, pipeline: str, **kwargs: Any) -> None:
         super().__init__(arguments=["run", "start", check_pipeline_name(pipeline)], **kwargs)
+        self.pipeline = pipeline
+        self.vertex_link = ""
 
     def execute(self, context: Context) -> Any:
         run: Any = context["dag_run"]
@@ -41,7 +55,67 @@ class StartRunOperator(MlCommandOperator):
         if any("\0" in option or _is_no_text(option) for option in options):
             raise AirflowFailException("a param holds a character that is no text, such as NUL: trigger a new run")
         self.arguments = [*self.arguments, *options]
-        return super().execute(context)
+        started = super().execute(context)
+        if started["target"] == "local":
+            return started
+        return started | {"job": self._submit(context, started["run"])}
+
+    def _submit(self, context: Context, run_id: str) -> str:
+        """The resource name of the run's job."""
+        with told_to_airflow():
+            run = VertexRun.of(self.pipeline, run_id)
+        # Before the job is there: it has to be found and ended whatever becomes of this task.
+        context["ti"].xcom_push(key=XCOM_KEY, value=run.to_json_dict())
+        self.arguments = ["run", "spec", self.pipeline, f"--run-id={run_id}", f"--project={run.project}"]
+        super().execute(context)
+        with told_to_airflow():
+            job = self._submitted(context, run)
+        self.vertex_link = job_page(job)
+        self.log.info("pipeline job: %s", self.vertex_link)
+        remember(context, job, waiting=False)
+        return job
+
+    def _submitted(self, context: Context, run: VertexRun) -> str:
+        if (seen := remembered(context)) is None:
+            run.submit(1)
+        attempt, newest = run.newest()
+        if next_step(report(newest), seen, context["ti"].max_tries) is Step.AGAIN:
+            run.submit(attempt + 1)
+            newest = run.newest()[1]
+        job: str = newest.name
+        return job
+
+
+class EndRunOperator(BaseOperator):
+    """Cancels what still runs of a training run on Vertex AI: whatever ended its DAG run, no job is left behind.
+
+    For a teardown. Nothing to do on the target ``local``, or where all went well.
+
+    :param start_task_id: the task that started the run.
+    """
+
+    ui_color = "#f3f3f3"
+
+    def __init__(self, *, start_task_id: str = "start_run", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start_task_id = start_task_id
+
+    def execute(self, context: Context) -> list[str]:
+        """The resource names of the cancelled jobs."""
+        run = VertexRun.told(context, self.start_task_id)
+        if run is None:
+            self.log.info("nothing of this run runs on Vertex AI")
+            return []
+        cancelled = []
+        with told_to_airflow():
+            for attempt, job in enumerate(run.attempts(), 1):
+                state = report(job)
+                if state.state.is_final:
+                    self.log.info("%s has ended: %s", job.name, state.state.value)
+                elif run.jobs.cancel(run.job_id(attempt)):
+                    self.log.info("cancelled %s, which was %s", job.name, state.state.value)
+                    cancelled.append(job.name)
+        return cancelled
 
 
 def _options(params: Mapping[str, Any], *, run_id: str, cause: str) -> Iterator[str]:
@@ -50,11 +124,16 @@ def _options(params: Mapping[str, Any], *, run_id: str, cause: str) -> Iterator[
     yield f"--cause={cause}"
     if params["window"]:
         yield f"--window={','.join(map(str, sorted(params['window'])))}"
-    for key, value in params["settings"].items():
+    for key, value in _settings(params).items():
         yield f"--set={key}={value if isinstance(value, str) else json.dumps(value)}"
     for name in ("reason", "revision"):
         if params[name]:
             yield f"--{name}={params[name]}"
+
+
+def _settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The form's own field for the target is one of the settings."""
+    return {**params["settings"], **({"target": params["target"]} if params["target"] else {})}
 
 
 def _is_no_text(argument: str) -> bool:

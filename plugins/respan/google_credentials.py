@@ -1,0 +1,70 @@
+"""Who Airflow's processes, and the commands that they start, are to Cloud Storage.
+
+That is the Airflow connection that ``RESPAN_GOOGLE_CONNECTION`` names. Without the variable it is
+``google_cloud_default``, or where there is no such connection the machine's own account (Application Default
+Credentials).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ml.errors import SettingsError
+from ml.storage.credentials import set_credentials
+from respan.vertex.failures import google_errors
+from respan.vertex.place import DEFAULT_CONNECTION
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+#: Names the connection.
+CONNECTION = "RESPAN_GOOGLE_CONNECTION"
+
+
+def use_connection() -> None:
+    """Lets this process's storage in ``gs://`` find its credentials here, when it first needs some. Costs nothing."""
+    set_credentials(connection_credentials)
+
+
+def connection_credentials() -> Credentials | None:
+    """The connection's credentials; None where only the machine's own account is left. Blocks.
+
+    Raises ``SettingsError`` for a connection that was named and is not there, or that can't be used.
+    """
+    from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+
+    named = os.environ.get(CONNECTION)
+    try:
+        return _of(named or DEFAULT_CONNECTION)
+    except AirflowNotFoundException:
+        if named is None:
+            return None
+        raise SettingsError(f"{CONNECTION}: there is no Airflow connection {named!r}: add it") from None
+    except AirflowException as error:
+        raise SettingsError(
+            f"Airflow connection {named or DEFAULT_CONNECTION!r} can't be used: {' '.join(str(error).split())}"
+        ) from error
+
+
+def access_token() -> str:
+    """A token of those credentials that is good for up to an hour: a secret. Blocks; raises as above, and
+    ``RemoteError`` where none can be had."""
+    from google.auth.transport.requests import Request
+
+    from ml.storage.credentials import credentials
+
+    with google_errors("get an access token for Cloud Storage"):
+        found: Any = connection_credentials() or credentials()
+        if not found.valid:
+            found.refresh(Request())
+    token: str = found.token
+    return token
+
+
+def _of(connection: str) -> Credentials:
+    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+
+    with google_errors(f"use Airflow connection {connection!r}"):
+        found: Credentials = GoogleBaseHook(gcp_conn_id=connection).get_credentials()
+    return found
