@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from google.api_core.exceptions import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied
 from google.cloud import aiplatform_v1
-from google.cloud.aiplatform_v1.services.pipeline_service.transports import PipelineServiceGrpcTransport
 
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.services.pipelines import PipelineService
 from tests.gcp.services.pipelines_script import ScriptedExecutor
 from tests.gcp.services.spec_samples import TRAINING, pipeline_job, pipeline_spec
+from tests.gcp.vertex_clients import client
 
 Client = aiplatform_v1.PipelineServiceClient
 
@@ -29,7 +27,7 @@ class Place:
     def __init__(self, cloud: LoopbackCloud, service: PipelineService, script: ScriptedExecutor) -> None:
         self.cloud, self.service, self.script = cloud, service, script
         self.parent = f"projects/{cloud.project}/locations/{cloud.region}"
-        self.client = client_of(cloud)
+        self.client: Client = client(cloud, Client)
 
     def submit(
         self, job: aiplatform_v1.PipelineJob | None = None, *, job_id: str = "first"
@@ -45,27 +43,13 @@ class Place:
         self.client.cancel_pipeline_job(name=f"{self.parent}/pipelineJobs/{job_id}")
 
     def state(self, job_id: str = "first") -> str:
-        return self.job(job_id).state.name
+        return str(self.job(job_id).state.name)
 
     def tasks(self, job_id: str = "first") -> dict[str, str]:
         return {name: detail.state.name for name, detail in self.details(job_id).items()}
 
     def details(self, job_id: str = "first") -> dict[str, Any]:
         return {one.task_name: one for one in self.job(job_id).job_detail.task_details if one.task_name != job_id}
-
-
-def client_of(cloud: LoopbackCloud) -> Client:
-    """A client of its own channel: the environment holds for one cloud in a process."""
-    roots = Path(cloud.environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"]).read_bytes()
-    channel = grpc.secure_channel(
-        f"{cloud.region}-aiplatform.googleapis.com:443",
-        grpc.composite_channel_credentials(
-            grpc.ssl_channel_credentials(roots),
-            grpc.access_token_call_credentials(cloud.identity.issue(cloud.airflow_principal)),
-        ),
-        [("grpc.http_proxy", cloud.environment["grpc_proxy"])],
-    )
-    return Client(transport=PipelineServiceGrpcTransport(channel=channel))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +76,7 @@ def test_a_job_runs_its_tasks_in_their_order_and_tells_of_each(place: Place) -> 
     assert made.state.name == "PIPELINE_STATE_PENDING"
     assert made.name == f"projects/{place.cloud.project_number}/locations/{place.cloud.region}/pipelineJobs/first"
 
-    job = place.job()
+    job: Any = place.job()
     assert job.state.name == SUCCEEDED
     assert job.create_time <= job.start_time <= job.end_time
     assert place.tasks() == dict.fromkeys(TRAINING, "SUCCEEDED")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import count
@@ -100,6 +100,12 @@ class MetadataStore:
             artifact.uri = uri or artifact.uri
             artifact.metadata.update(metadata or {})
             artifact.state = _STATE.LIVE
+
+    def discard(self, artifacts: Iterable[Artifact]) -> None:
+        """They were not needed."""
+        with self._lock:
+            for artifact in artifacts:
+                del self._artifacts[artifact.name]
 
     def artifact(self, name: str) -> Artifact | None:
         """The artifact of that name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import count
-from threading import RLock
+from threading import Condition
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -70,7 +70,7 @@ class PipelineService:
         self.executor = executor
         #: How many jobs were ever made.
         self.created = 0
-        self._lock = RLock()
+        self._lock = Condition()
         self._queues = False
         self._runs: dict[str, Run] = {}
         lro, empty = operations_pb2.Operation, empty_pb2.Empty
@@ -117,12 +117,20 @@ class PipelineService:
     def jobs(self) -> list[t.PipelineJob]:
         """Copies of all jobs, in the order of their creation."""
         with self._lock:
-            return [t.PipelineJob(run.job) for run in self._runs.values()]
+            return [run.told() for run in self._runs.values()]
 
     def unfinished(self) -> list[str]:
         """The names of the jobs that haven't ended."""
         with self._lock:
             return [name for name, run in self._runs.items() if not run.ended]
+
+    def wait_for_end(self, job: str, *, seconds: float = 60.0) -> t.PipelineJob:
+        """A copy of a job that has ended. Raises TimeoutError."""
+        with self._lock:
+            run = self._by_end(job)
+            if not self._lock.wait_for(lambda: run.ended, seconds):
+                raise TimeoutError(f"{job} has not ended after {seconds} seconds")
+            return run.told()
 
     def queue(self) -> None:
         """New jobs stay QUEUED, until ``admit``."""
@@ -186,7 +194,7 @@ class PipelineService:
             run = Run(job, pipeline, tasks, parameters, self._around, queued=self._queues)
             self._runs[job.name] = run
             self.created += 1
-            answer = t.PipelineJob(run.job)
+            answer = run.told()
             if not self._queues:
                 run.begin()
         return answer
@@ -194,7 +202,7 @@ class PipelineService:
     def _get(self, request: t.GetPipelineJobRequest, call: Call) -> t.PipelineJob:
         with self._lock:
             run = self._find(request.name)
-            answer = t.PipelineJob(run.job)
+            answer = run.told()
             self.executor.polled(run.job.name)
         return answer
 

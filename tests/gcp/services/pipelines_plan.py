@@ -47,12 +47,12 @@ class Task:
 
 
 def tasks_of(spec: Mapping[str, Any]) -> list[Task]:
-    """The tasks of the root DAG, each after all that it waits for.
+    """The tasks of the root DAG, each after all that it waits for; otherwise by name, for a spec has no order.
 
     Raises ``Refusal``: INVALID_ARGUMENT for what doesn't fit together, UNIMPLEMENTED for DAGs in DAGs, loops and
     conditions, which the service knows and this double doesn't.
     """
-    given = spec["root"]["dag"].get("tasks", {})
+    given = dict(sorted(spec["root"]["dag"].get("tasks", {}).items()))
     executors = spec["deploymentSpec"].get("executors", {})
     found = {}
     for name, task in given.items():

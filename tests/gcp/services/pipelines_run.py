@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from threading import RLock
+from itertools import chain, count
+from threading import Condition
 from typing import Any, cast
 
 import grpc
@@ -38,14 +38,14 @@ JOB_ENDED = frozenset(
 @dataclass(frozen=True)
 class Surroundings:
     """What the runs of a service share. ``number``: of the project; ``ids``: of tasks and jobs; ``lock``: held by
-    whoever reads or changes a run."""
+    whoever reads or changes a run, and told when a job ends."""
 
     project: str
     number: str
     region: str
     store: MetadataStore
     executor: Executor
-    lock: RLock
+    lock: Condition
     ids: count[int]
 
 
@@ -139,7 +139,6 @@ class Run:
                 pass
         finally:
             self._settling = False
-        self._show()
 
     def _step(self) -> bool:
         """Whether there was something to do."""
@@ -194,8 +193,10 @@ class Run:
         self.job.end_time = self.job.update_time
         if error is not None:
             self.job.error = error
+        self._around.lock.notify_all()
 
-    def _show(self) -> None:
+    def told(self) -> aiplatform_v1.PipelineJob:
+        """The job as it is now, a copy."""
         runs = [self._root, *self._runs.values()]
         for run in runs:
             run.show()
@@ -210,6 +211,7 @@ class Run:
             ),
             task_details=[run.detail for run in runs],
         )
+        return aiplatform_v1.PipelineJob(self.job)
 
     # Starting a task.
 
@@ -223,6 +225,7 @@ class Run:
             elif "importer" in run.task.executor:
                 self._import(run)
             elif "preCacheCheck" in run.task.executor["container"].get("lifecycle", {}):
+                self._make_outputs(run)
                 self._start(run, run.task.executor["container"]["lifecycle"]["preCacheCheck"])
             else:
                 self._run_container(run)
@@ -288,6 +291,7 @@ class Run:
         store = self._around.store
         hit = store.cached(run.cache_key(self.pipeline)) if run.task.caching else None
         if hit is not None:
+            store.discard(chain.from_iterable(run.outputs.values()))
             for key, names in hit.artifacts.items():
                 run.outputs[key] = [found for found in map(store.artifact, names) if found is not None]
                 for artifact in run.outputs[key]:
@@ -295,13 +299,18 @@ class Run:
             run.output_parameters = dict(hit.parameters)
             run.enter(State.SKIPPED)
             return
-        run.outputs = {
-            key: [store.create(f"{self._folder(run)}/{key}", spec["artifactType"], self._contexts)]
-            for key, spec in run.task.outputs("artifacts").items()
-        }
+        if not run.outputs:
+            self._make_outputs(run)
         run.prepare(self._folder(run))
         run.driven = True
         self._start(run, run.task.executor["container"])
+
+    def _make_outputs(self, run: TaskRun) -> None:
+        run.outputs = {
+            key: [self._around.store.create(f"{self._folder(run)}/{key}", spec["artifactType"], self._contexts)]
+            for key, spec in run.task.outputs("artifacts").items()
+        }
+        run.prepare(self._folder(run))
 
     def _start(self, run: TaskRun, container: Mapping[str, Any]) -> None:
         names = {
@@ -360,6 +369,8 @@ class Run:
             self._succeed(run, outcome)
         else:
             run.parameters |= outcome.output.get("parameterValues", {})
+            for artifact, values in run.said_of_outputs(outcome.output):
+                artifact.metadata.update(values.get("metadata", {}))
             self._run_container(run)
 
     def _fail(self, run: TaskRun, execution: Execution, failure: Failed) -> None:
@@ -374,10 +385,8 @@ class Run:
 
     def _succeed(self, run: TaskRun, outcome: Succeeded) -> None:
         store = self._around.store
-        said = outcome.output.get("artifacts", {})
-        for key, artifacts in run.outputs.items():
-            for artifact, values in zip(artifacts, said.get(key, {}).get("artifacts", [{}]), strict=False):
-                store.publish(artifact, uri=values.get("uri", ""), metadata=values.get("metadata", {}))
+        for artifact, values in run.said_of_outputs(outcome.output):
+            store.publish(artifact, uri=values.get("uri", ""), metadata=values.get("metadata", {}))
         run.output_parameters = dict(outcome.output.get("parameterValues", {}))
         names = {key: [artifact.name for artifact in artifacts] for key, artifacts in run.outputs.items()}
         store.remember(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -96,6 +96,12 @@ class TaskRun:
         if self.inputs:
             inputs["artifacts"] = _runtime(self.inputs)
         self.executor_input = {"inputs": inputs, "outputs": outputs}
+
+    def said_of_outputs(self, output: Mapping[str, Any]) -> Iterator[tuple[Artifact, Mapping[str, Any]]]:
+        """Each artifact that it makes, and what an executor's output says of it."""
+        said = output.get("artifacts", {})
+        for key, artifacts in self.outputs.items():
+            yield from zip(artifacts, said.get(key, {}).get("artifacts") or [{}], strict=True)
 
     def cache_key(self, pipeline: str) -> str:
         """Of two executions with the same key one is enough: of the same pipeline and component, on the same inputs."""
