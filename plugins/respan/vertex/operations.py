@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from ml.errors import RemoteError
@@ -30,37 +29,29 @@ class Operation:
     doing: str
 
 
-class OperationState(Enum):
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    #: Cancelled, or forgotten by Google Cloud since it is so old: look at what it was to make.
-    GONE = "gone"
-
-
-def operation_state(place: Place, operation: Operation) -> OperationState:
-    """What has become of it. Raises the ``RespanError`` that tells why it failed, or why nobody knows."""
+def find(place: Place, operation: Operation) -> Any:
+    """It as a ``google.longrunning.Operation``; None where Google Cloud knows it no more, as of an old one."""
     from google.api_core.exceptions import NotFound
 
     with google_errors(f"ask what became of the order to {operation.doing}"):
         try:
-            found = operations_client(place).get_operation({"name": operation.name}, timeout=CALL_SECONDS)
+            return operations_client(place).get_operation({"name": operation.name}, timeout=CALL_SECONDS)
         except NotFound:
-            return OperationState.GONE
-    return state_in(found, operation.doing)
+            return None
 
 
-def state_in(found: Any, doing: str) -> OperationState:
-    """What a ``google.longrunning.Operation`` tells. Raises the ``RespanError`` that tells why it failed."""
+def check(found: Any, operation: Operation) -> None:
+    """Raises the ``RespanError`` that tells why ``found``, an operation that has ended, failed.
+
+    A cancelled or forgotten one is no failure: what it was to make tells whether it must be begun again.
+    """
     from google.api_core.exceptions import Cancelled, from_grpc_status
 
-    if not found.done:
-        return OperationState.RUNNING
-    if not found.HasField("error"):
-        return OperationState.SUCCEEDED
+    if found is None or not found.HasField("error"):
+        return
     error = from_grpc_status(found.error.code, found.error.message)  # type: ignore[no-untyped-call]
-    if isinstance(error, Cancelled):
-        return OperationState.GONE
-    raise told(error, doing)
+    if not isinstance(error, Cancelled):
+        raise told(error, operation.doing)
 
 
 def unfinished(place: Place, resource: str, doing: str) -> Operation | None:
@@ -84,18 +75,20 @@ def unfinished(place: Place, resource: str, doing: str) -> Operation | None:
 
 
 def wait(place: Place, operation: Operation, poll_seconds: float) -> None:
-    """Blocks until it has ended, through errors of Google Cloud that pass. Raises as :func:`operation_state` does."""
+    """Blocks until it has ended, through errors of Google Cloud that pass. Raises as :func:`check` does."""
     failures = 0
     while True:
         try:
-            if operation_state(place, operation) is not OperationState.RUNNING:
-                return
+            found = find(place, operation)
             failures = 0
         except RemoteError as error:
             failures += 1
             if failures == _MOST_FAILURES:
                 raise
             _log.info("%s", error)
+        else:
+            if found is None or found.done:
+                return check(found, operation)
         time.sleep(pause(poll_seconds, failures))
 
 

@@ -85,12 +85,11 @@ def upload(place: Place, settings: Settings, storage: Storage, version: int) -> 
 
     own, doing = model_id(settings.name), f"register release {version} of {settings.name}"
     request = _upload_request(place, settings, storage, version)
-    if under_way := operations.unfinished(place, f"{place.parent}/models/{own}", doing):
+    model = _model(place, own)
+    name = f"{place.parent}/models/{own}" if model is None else _plain(model.name)
+    if under_way := operations.unfinished(place, name, doing):
         return under_way
-    if _model(place, own) is None:
-        request["model_id"] = own
-    else:
-        request["parent_model"] = f"{place.parent}/models/{own}"
+    request |= {"model_id": own} if model is None else {"parent_model": name}
     with google_errors(doing):
         try:
             started = _hook(place).get_model_service_client(place.region).upload_model(request, timeout=CALL_SECONDS)
