@@ -63,10 +63,8 @@ def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Loo
 def place(shared_cloud: tuple[LoopbackCloud, PipelineService]) -> Iterator[Place]:
     """The cloud of the module, with a service that knows of nothing."""
     cloud, service = shared_cloud
-    service.detach()
     script = ScriptedExecutor()
-    service.__init__(script)  # type: ignore[misc]
-    service.attach(cloud)
+    service.restart(script)
     yield Place(cloud, service, script)
     cloud.permissions.clear()
 

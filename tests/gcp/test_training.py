@@ -175,7 +175,7 @@ def test_a_job_cancelled_by_somebody_else_fails_the_task_and_stays_cancelled(run
     assert task.result()["state"] == "succeeded"
 
 
-def test_a_paused_job_is_neither_success_nor_failure(runs: Runs, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_paused_job_is_neither_success_nor_failure(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
     runs.script.hold("Trainer")
     job = runs.start()
     waiting = runs.component("Evaluator").begin()
@@ -191,6 +191,7 @@ def test_a_paused_job_is_neither_success_nor_failure(runs: Runs, caplog: pytest.
         return await event
 
     assert asyncio.run(through_a_pause())["state"] == "succeeded"
+    assert capsys.readouterr().out.count("is paused: resume the job to go on") == 1
 
 
 def test_a_worker_or_triggerer_that_dies_changes_nothing(runs: Runs) -> None:

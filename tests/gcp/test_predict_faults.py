@@ -1,0 +1,286 @@
+"""Whatever goes wrong on the way: one job at a time, none left running, and a message that tells what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from respan.triggers import batch_prediction as trigger_module
+from respan.vertex import batch_prediction
+
+from tests.gcp.faults import Fault
+from tests.gcp.predicting import CANCEL, CREATE, GET, LIST, Stage, Task, fired, prepared, revived, stage
+from tests.gcp.service import Refusal
+from tests.gcp.services.scripts import out_of_quota, preempted
+
+__all__ = ["prepared", "stage"]
+
+PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.2)]
+LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
+
+
+def name_of(fault: Any) -> str:
+    return fault.kind.value if isinstance(fault, Fault) else ""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is waited for long, so that DEADLINE is quick."""
+    for module in (batch_prediction, trigger_module):
+        monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
+    monkeypatch.setattr(trigger_module, "_SECONDS_BETWEEN_TRIES", 0.01)
+
+
+def held(stage: Stage) -> Task:
+    """A task whose jobs wait at their beginning."""
+    stage.serving.batch.script.hold()
+    return stage.task()
+
+
+def deferred(task: Task, *, most: int = 4) -> Any:
+    """Try after try, until one waits for its job."""
+    for _ in range(most - 1):
+        try:
+            return task.begin()
+        except AirflowFailException:
+            raise
+        except AirflowException:
+            continue
+    return task.begin()
+
+
+def finish(stage: Stage, task: Task) -> None:
+    """Ends what runs, so that nothing of this test is left."""
+    (job,) = [job for job in stage.jobs(task) if job.state.name not in batch_prediction.ENDED]
+    asyncio.run(revived(task.begin()).on_kill())
+    assert fired(revived_for(task, job.name)) == {"job": job.name}
+    assert set(stage.states(task)) <= {"CANCELLED", "FAILED"}
+
+
+def revived_for(task: Task, job: str) -> Any:
+    from respan.vertex.place import place_of
+
+    from ml.settings import load_settings
+
+    place = place_of(load_settings(task.pipeline))
+    return trigger_module.BatchPredictionTrigger(place.connection, place.project, place.region, job, 0.05)
+
+
+@pytest.mark.parametrize("call", [LIST, CREATE])
+@pytest.mark.parametrize("fault", PASSING, ids=name_of)
+def test_a_fault_that_passes_before_or_at_the_submission_leaves_one_job(stage: Stage, call: str, fault: Fault) -> None:
+    task = held(stage)
+    stage.cloud.faults.add(call, fault)
+    deferred(task)
+    assert len(stage.jobs(task)) == 1
+    finish(stage, task)
+
+
+@pytest.mark.parametrize("call", [LIST, CREATE])
+@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
+def test_a_fault_that_lasts_fails_the_task_at_once_with_its_remedy(
+    stage: Stage, call: str, fault: Fault, remedy: str
+) -> None:
+    task = held(stage)
+    stage.cloud.faults.add(call, fault)
+    with pytest.raises(AirflowFailException, match=f"predict batch .* with version 1 of {task.pipeline}: .*{remedy}"):
+        task.operator().execute(task.context)
+    assert stage.jobs(task) == []
+    task.begin()  # mended and cleared
+    finish(stage, task)
+
+
+def test_an_answer_that_is_lost_while_the_listing_fails_too_is_made_up_for_by_the_retry(stage: Stage) -> None:
+    task = held(stage)
+    stage.cloud.faults.add(CREATE, Fault.DROPPED)
+    stage.cloud.faults.add(LIST, Fault.UNAVAILABLE, after=1)
+    with pytest.raises(AirflowException, match="a retry goes on from here") as lost:
+        task.operator().execute(task.context)
+    assert not isinstance(lost.value, AirflowFailException)
+    assert len(stage.jobs(task)) == 1
+    task.begin()
+    assert len(stage.jobs(task)) == 1
+    finish(stage, task)
+
+
+@pytest.mark.parametrize("fault", PASSING, ids=name_of)
+def test_the_trigger_looks_through_faults_that_pass(stage: Stage, fault: Fault) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    stage.cloud.faults.add(GET, fault, times=2)
+
+    async def watch() -> Any:
+        events = revived(waiting).run()
+        event = asyncio.ensure_future(anext(events))
+        await asyncio.to_thread(stage.cloud.calls.wait_for, GET, len(stage.cloud.calls.of(GET)) + 3)
+        assert not event.done()
+        stage.serving.batch.script.fail(f"Start respan-{task.pipeline.replace('_', '-')}-*", preempted())
+        stage.serving.batch.script.release()
+        return (await event).payload
+
+    assert asyncio.run(watch()) == {"job": stage.jobs(task)[0].name}
+    assert stage.states(task) == ["FAILED"]
+
+
+@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
+def test_a_fault_that_lasts_ends_the_waiting_and_the_task_tells_it(stage: Stage, fault: Fault, remedy: str) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    stage.cloud.faults.add(GET, fault, times=2)
+    event = fired(revived(waiting))
+    with pytest.raises(AirflowFailException, match=f"can't look at batch prediction job .*{remedy}"):
+        task.resume(waiting, event)
+    assert stage.states(task) == ["QUEUED"] or stage.states(task) == ["PENDING"]
+    assert task.begin().kwargs == {**waiting.kwargs, "own": False}  # cleared: it goes on with the same job
+    finish(stage, task)
+
+
+def test_the_triggerers_loop_is_free_while_the_service_is_slow(stage: Stage) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    stage.cloud.faults.add(GET, Fault.SLOW(0.5))
+    turns = 0
+
+    async def watch() -> None:
+        nonlocal turns
+        event = asyncio.ensure_future(anext(revived(waiting).run()))
+        before = len(stage.cloud.calls.of(GET))
+        answered = asyncio.ensure_future(asyncio.to_thread(stage.cloud.calls.wait_for, GET, before + 1))
+        while not answered.done():
+            turns += 1
+            await asyncio.sleep(0.001)
+        event.cancel()
+
+    asyncio.run(watch())
+    assert turns > 20
+    finish(stage, task)
+
+
+FAILURES = [
+    (preempted(), AirflowException, "a retry goes on from here"),
+    (out_of_quota("custom_model_serving_cpus"), AirflowException, "ask for more quota"),
+    (Refusal(grpc.StatusCode.INVALID_ARGUMENT, "no such machine"), AirflowFailException, "mend what it names"),
+    (Refusal(grpc.StatusCode.FAILED_PRECONDITION, "Model server exited"), AirflowFailException, "then clear this task"),
+]
+
+
+@pytest.mark.parametrize(("refusal", "kind", "remedy"), FAILURES, ids=lambda one: getattr(one, "message", "")[:20])
+def test_a_failed_job_is_told_with_its_error_and_its_page_and_a_next_try_submits_another_one(
+    stage: Stage, refusal: Refusal, kind: type[Exception], remedy: str
+) -> None:
+    task = stage.task()
+    script = stage.serving.batch.script
+    script.fail(f"Run respan-{task.pipeline.replace('_', '-')}-*", refusal)
+    with pytest.raises(AirflowException) as failed:
+        task.attempt()
+    assert type(failed.value) is kind
+    (job,) = stage.jobs(task)
+    for part in (refusal.message, remedy, f"/batch-predictions/{job.name.rpartition('/')[2]}?project="):
+        assert part in str(failed.value)
+    script.hold()
+    task.begin()
+    assert len(stage.jobs(task)) == 2
+    finish(stage, task)
+
+
+def test_a_job_that_a_person_cancelled_fails_the_task_and_is_submitted_again_when_it_is_cleared(stage: Stage) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    batch_prediction.BatchPredictionJobs(revived(waiting).place).cancel(stage.jobs(task)[0].name)
+    event = fired(revived(waiting))
+    with pytest.raises(AirflowFailException, match="the job was cancelled: clear this task to submit another one"):
+        task.resume(waiting, event)
+    task.begin()
+    assert len(stage.jobs(task)) == 2
+    finish(stage, task)
+
+
+@pytest.mark.parametrize("faults", [[], [Fault.UNAVAILABLE] * 2, [Fault.DROPPED], [Fault.DEADLINE]], ids=str)
+def test_clearing_a_task_that_waits_cancels_its_job(stage: Stage, faults: list[Fault]) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    for fault in faults:
+        stage.cloud.faults.add(CANCEL, fault)
+    asyncio.run(revived(waiting).on_kill())
+    fired(revived(waiting))
+    assert stage.states(task) == ["CANCELLED"]
+
+
+def test_a_try_that_found_the_job_just_before_it_was_cancelled_submits_another_one(stage: Stage) -> None:
+    task = held(stage)
+    first = task.begin()
+    second = task.begin()  # the task was cleared, and its next try is faster than the triggerer
+    asyncio.run(revived(first).on_kill())
+    event = fired(revived(second))
+    with pytest.raises(Exception, match="deferred"):  # noqa: PT011 - TaskDeferred is no error
+        raise_deferral(task, second, event)
+    assert sorted(stage.states(task))[0] == "CANCELLED"
+    assert len(stage.jobs(task)) == 2
+    finish(stage, task)
+
+
+def raise_deferral(task: Task, waiting: Any, event: Any) -> None:
+    from airflow.sdk.exceptions import TaskDeferred
+
+    try:
+        task.resume(waiting, event)
+    except TaskDeferred:
+        raise AssertionError("deferred") from None
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_killing_the_task_while_it_submits_leaves_no_job(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    task = held(stage)
+    operator = task.operator()
+    real = batch_prediction.BatchPredictionJobs.create
+
+    def killed(jobs: Any, wanted: Any) -> Any:
+        real(jobs, wanted)
+        operator.on_kill()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch_prediction.BatchPredictionJobs, "create", killed)
+    if lost:
+        stage.cloud.faults.add(CREATE, Fault.DROPPED)
+    with pytest.raises(KeyboardInterrupt):
+        operator.execute(task.context)
+    fired(revived_for(task, stage.jobs(task)[0].name))
+    assert stage.states(task) == ["CANCELLED"]
+
+
+def test_without_its_memory_a_retry_finds_the_job_by_its_labels(stage: Stage) -> None:
+    task = held(stage)
+    task.begin()
+    task.store.values.clear()
+    task.begin()
+    assert len(stage.jobs(task)) == 1
+    finish(stage, task)
+
+
+def test_a_job_of_the_same_labels_that_predicts_into_another_folder_is_not_taken(stage: Stage) -> None:
+    """As of another deployment in the same project."""
+    task = held(stage)
+    waiting = task.begin()
+    stage.jobs(task)
+    (request,) = [
+        c.request
+        for c in stage.cloud.calls.of(CREATE)
+        if c.request.batch_prediction_job.labels["respan-pipeline"] == task.pipeline
+    ]
+    asyncio.run(revived(waiting).on_kill())
+    fired(revived(waiting))
+    from airflow.providers.google.cloud.hooks.vertex_ai.batch_prediction_job import BatchPredictionJobHook
+
+    client = BatchPredictionJobHook().get_job_service_client(stage.cloud.region)
+    other = request.batch_prediction_job
+    other.output_config.gcs_destination.output_uri_prefix += "0"
+    foreign = client.create_batch_prediction_job(parent=request.parent, batch_prediction_job=other)
+    task.begin()
+    assert len(stage.jobs(task)) == 3
+    client.cancel_batch_prediction_job(name=foreign.name)
+    finish(stage, task)
