@@ -67,12 +67,8 @@ class PipelineService:
     name = "google.cloud.aiplatform.v1.PipelineService"
 
     def __init__(self, executor: Executor) -> None:
-        self.executor = executor
-        #: How many jobs were ever made.
-        self.created = 0
         self._lock = Condition()
-        self._queues = False
-        self._runs: dict[str, Run] = {}
+        self._forget(executor)
         lro, empty = operations_pb2.Operation, empty_pb2.Empty
         self.methods: Mapping[str, Method] = {
             "CreatePipelineJob": Method(
@@ -112,7 +108,20 @@ class PipelineService:
                     run.cancel()
         self.executor.close()
 
+    def _forget(self, executor: Executor) -> None:
+        self.executor = executor
+        #: How many jobs were ever made.
+        self.created = 0
+        self._queues = False
+        self._runs: dict[str, Run] = {}
+
     # For tests.
+
+    def restart(self, executor: Executor) -> None:
+        """As new, for the next test on the same cloud: no jobs, no metadata, and an executor of its own."""
+        self.detach()
+        self._forget(executor)
+        self.attach(self._cloud)
 
     def jobs(self) -> list[t.PipelineJob]:
         """Copies of all jobs, in the order of their creation."""

@@ -181,5 +181,5 @@ class ContainerExecutor:
         except NotFound:
             return {}
         finally:
-            client.close()  # type: ignore[no-untyped-call]
+            client.close()
         return found

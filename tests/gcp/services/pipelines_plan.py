@@ -31,6 +31,12 @@ class Task:
         return int(self.spec.get("retryPolicy", {}).get("maxRetryCount", 0))
 
     @property
+    def driver(self) -> Mapping[str, Any] | None:
+        """The container that runs before the cache is asked."""
+        driver: Mapping[str, Any] | None = self.executor["container"].get("lifecycle", {}).get("preCacheCheck")
+        return driver
+
+    @property
     def schema_title(self) -> str:
         """The type of its executions in ML Metadata."""
         kind = next(kind for kind in ("container", "resolver", "importer") if kind in self.executor)
@@ -78,6 +84,8 @@ def _component(spec: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> M
         raise _invalid(f"Task '{name}' refers to component '{reference}', which doesn't exist.")
     unknown = [key for key in ("parameterIterator", "artifactIterator") if key in task]
     unknown += ["triggerPolicy.condition"] if task.get("triggerPolicy", {}).get("condition") else []
+    strategy = task.get("triggerPolicy", {}).get("strategy", "ALL_UPSTREAM_TASKS_SUCCEEDED")
+    unknown += [strategy] if strategy != "ALL_UPSTREAM_TASKS_SUCCEEDED" else []
     unknown += ["dag"] if "dag" in component else []
     for key in unknown:
         raise Refusal(grpc.StatusCode.UNIMPLEMENTED, f"Task '{name}': this double runs no task with {key}.")

@@ -10,13 +10,13 @@ from itertools import chain, count
 from threading import Condition
 from typing import Any, cast
 
-import grpc
 from google.cloud import aiplatform_v1
 from google.rpc import code_pb2, status_pb2
 
 from tests.gcp.service import Refusal
-from tests.gcp.services.artifacts import Artifact, CachedExecution, MetadataStore
+from tests.gcp.services.artifacts import CachedExecution, MetadataStore
 from tests.gcp.services.pipelines_executors import Cancelled, Execution, Executor, Failed, Outcome, Succeeded
+from tests.gcp.services.pipelines_inputs import artifacts_for, bring, parameters_for, resolve
 from tests.gcp.services.pipelines_placeholders import MissingValueError, substitute
 from tests.gcp.services.pipelines_plan import Task
 from tests.gcp.services.pipelines_tasks import DONE, ENDED, State, TaskRun
@@ -174,26 +174,30 @@ class Run:
 
     def _end(self) -> None:
         failed = [name for name, run in self._runs.items() if run.state is State.FAILED]
+        error: status_pb2.Status | None = None
         if self.job.state == JobState.PIPELINE_STATE_CANCELLING:
             state, task_state = JobState.PIPELINE_STATE_CANCELLED, State.CANCELLED
             error = status_pb2.Status(code=code_pb2.CANCELLED, message="The pipeline job was cancelled.")
         elif failed:
             state, task_state = JobState.PIPELINE_STATE_FAILED, State.FAILED
-            where = f"(project_id = {self._around.project}, job_id = {self._root.detail.task_id})"
-            error = status_pb2.Status(
-                code=code_pb2.FAILED_PRECONDITION,
-                message="The DAG failed because some tasks failed. The failed tasks are: "
-                f"[{', '.join(sorted(failed))}].; Job {where} is failed due to the above error.; Failed to handle the "
-                f"job: {{project_number = {self._around.number}, job_id = {self._root.detail.task_id}}}",
-            )
+            error = self._error(failed)
         else:
-            state, task_state, error = JobState.PIPELINE_STATE_SUCCEEDED, State.SUCCEEDED, None
+            state, task_state = JobState.PIPELINE_STATE_SUCCEEDED, State.SUCCEEDED
         self._root.enter(task_state, error)
         self._enter(state)
         self.job.end_time = self.job.update_time
         if error is not None:
             self.job.error = error
         self._around.lock.notify_all()
+
+    def _error(self, failed: list[str]) -> status_pb2.Status:
+        number = self._root.detail.task_id
+        return status_pb2.Status(
+            code=code_pb2.FAILED_PRECONDITION,
+            message=f"The DAG failed because some tasks failed. The failed tasks are: [{', '.join(sorted(failed))}].; "
+            f"Job (project_id = {self._around.project}, job_id = {number}) is failed due to the above error.; "
+            f"Failed to handle the job: {{project_number = {self._around.number}, job_id = {number}}}",
+        )
 
     def told(self) -> aiplatform_v1.PipelineJob:
         """The job as it is now, a copy."""
@@ -217,75 +221,27 @@ class Run:
 
     def _launch(self, run: TaskRun) -> None:
         try:
-            run.parameters = {key: self._parameter(run.task, key, value) for key, value in self._given(run.task)}
-            run.inputs = {key: self._artifacts(value) for key, value in run.task.inputs("artifacts").items()}
+            run.parameters = parameters_for(run.task, self._parameters, self._runs)
+            run.inputs = artifacts_for(run.task, self._runs)
             run.prepare(self._folder(run))
             if "resolver" in run.task.executor:
-                self._resolve(run)
+                resolve(run, self._around.store)
+                run.enter(State.SUCCEEDED)
             elif "importer" in run.task.executor:
-                self._import(run)
-            elif "preCacheCheck" in run.task.executor["container"].get("lifecycle", {}):
+                bring(run, self._around.store, self._contexts)
+                run.enter(State.SUCCEEDED)
+            elif run.task.driver is not None:
                 self._make_outputs(run)
-                self._start(run, run.task.executor["container"]["lifecycle"]["preCacheCheck"])
+                self._start(run)
             else:
                 self._run_container(run)
         except (MissingValueError, Refusal) as error:
             text = error.message if isinstance(error, Refusal) else f"Unresolved placeholder: {error}."
             run.enter(State.FAILED, status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
 
-    def _given(self, task: Task) -> list[tuple[str, Any]]:
-        """Its input parameters; where it is given none, the component's default."""
-        defaults = {
-            key: {"runtimeValue": {"constant": value["defaultValue"]}}
-            for key, value in task.component.get("inputDefinitions", {}).get("parameters", {}).items()
-            if "defaultValue" in value
-        }
-        return list({**defaults, **task.inputs("parameters")}.items())
-
-    def _parameter(self, task: Task, key: str, value: Mapping[str, Any]) -> Any:
-        if "runtimeValue" in value:
-            return value["runtimeValue"].get("constant")
-        if "componentInputParameter" in value:
-            return self._parameters.get(value["componentInputParameter"])
-        if "taskOutputParameter" in value:
-            wanted = value["taskOutputParameter"]
-            return self._runs[wanted["producerTask"]].output_parameters.get(wanted["outputParameterKey"])
-        raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, f"Task '{task.name}': parameter '{key}' has no source.")
-
-    def _artifacts(self, value: Mapping[str, Any]) -> list[Artifact]:
-        wanted = value["taskOutputArtifact"]
-        return list(self._runs[wanted["producerTask"]].outputs.get(wanted["outputArtifactKey"], []))
-
     def _folder(self, run: TaskRun) -> str:
         root = self.job.runtime_config.gcs_output_directory.rstrip("/")
         return f"{root}/{self._around.number}/{self._id}/{run.task.name}_{run.detail.task_id}"
-
-    def _resolve(self, run: TaskRun) -> None:
-        """The newest artifacts that match; none where the query names something that isn't there."""
-        for key, query in run.task.executor["resolver"].get("outputArtifactQueries", {}).items():
-            try:
-                expression = substitute(query.get("filter", ""), run.executor_input, {})
-            except MissingValueError:
-                run.outputs[key] = []
-            else:
-                run.outputs[key] = self._around.store.query(expression, int(query.get("limit", 1)))
-        run.enter(State.SUCCEEDED)
-
-    def _import(self, run: TaskRun) -> None:
-        """The artifact at a URI that the spec or a parameter gives; a known one unless it is to be imported anew."""
-        importer = run.task.executor["importer"]
-        given = importer["artifactUri"]
-        uri = str(
-            given["constant"] if "constant" in given else run.parameters.get(given.get("runtimeParameter", "uri"))
-        )
-        (key,) = run.task.outputs("artifacts")
-        store, schema = self._around.store, importer["typeSchema"]
-        known = [] if importer.get("reimport") else store.query(f'uri="{uri}" AND state=LIVE', 1)
-        artifact = known[0] if known else store.create(uri, schema, self._contexts)
-        artifact.contexts |= self._contexts
-        store.publish(artifact, metadata=importer.get("metadata", {}))
-        run.outputs[key] = [artifact]
-        run.enter(State.SUCCEEDED)
 
     def _run_container(self, run: TaskRun) -> None:
         store = self._around.store
@@ -303,7 +259,7 @@ class Run:
             self._make_outputs(run)
         run.prepare(self._folder(run))
         run.driven = True
-        self._start(run, run.task.executor["container"])
+        self._start(run)
 
     def _make_outputs(self, run: TaskRun) -> None:
         run.outputs = {
@@ -312,7 +268,9 @@ class Run:
         }
         run.prepare(self._folder(run))
 
-    def _start(self, run: TaskRun, container: Mapping[str, Any]) -> None:
+    def _start(self, run: TaskRun) -> None:
+        """Its driver, if it has one that hasn't ended; else its main container."""
+        container = run.task.executor["container"] if run.driven else run.task.driver or {}
         names = {
             "pipeline_job_name": self._id,
             "pipeline_job_resource_name": self.job.name,
@@ -361,7 +319,8 @@ class Run:
         if run.execution is not execution:
             return
         run.execution = None
-        if isinstance(outcome, Cancelled):
+        cancelling = self.job.state == JobState.PIPELINE_STATE_CANCELLING
+        if isinstance(outcome, Cancelled) or (cancelling and not run.driven):
             run.enter(State.CANCELLED, status_pb2.Status(code=code_pb2.CANCELLED, message="The task was cancelled."))
         elif isinstance(outcome, Failed):
             self._fail(run, execution, outcome)
@@ -379,9 +338,11 @@ class Run:
             run.enter(State.FAILED, error)
             return
         run.attempt += 1
-        run.containers.failed_main_jobs.append(execution.custom_job)
+        containers = run.containers
+        failed = containers.failed_main_jobs if run.driven else containers.failed_pre_caching_check_jobs
+        failed.append(execution.custom_job)
         run.enter(State.PENDING, error)
-        self._start(run, run.task.executor["container"])
+        self._start(run)
 
     def _succeed(self, run: TaskRun, outcome: Succeeded) -> None:
         store = self._around.store
