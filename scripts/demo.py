@@ -20,11 +20,12 @@ from typing import Any
 from ml import releases, windows
 from ml.errors import DataError
 from ml.home import home
-from ml.layout import inbox
 from ml.names import check_pipeline_name
 from scripts.demo_deployment import DemoDeployment, play
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
+from scripts.demo_target import TARGETS, DemoTarget, demo_target
 from scripts.demo_timeline import DemoError, Timeline, Watcher
+from scripts.model_side import tfx_python
 
 _PATIENCE_SECONDS = 900.0
 
@@ -32,9 +33,9 @@ _PATIENCE_SECONDS = 900.0
 class Demo:
     """One run of the demo, stage by stage, in ``folder``."""
 
-    def __init__(self, folder: Path, pipeline: str, timeline: Timeline) -> None:
-        self.pipeline, self.timeline = check_pipeline_name(pipeline), timeline
-        self.deployment = DemoDeployment(folder, timeline)
+    def __init__(self, folder: Path, pipeline: str, timeline: Timeline, target: DemoTarget) -> None:
+        self.pipeline, self.timeline, self.target = check_pipeline_name(pipeline), timeline, target
+        self.deployment = DemoDeployment(folder, timeline, target)
         self.folder, self.airflow, self.model_side = folder, self.deployment.airflow, self.deployment.model_side
         self.storage = self.deployment.storage(pipeline)
         self.evaluation, self.retraining, self.training = (
@@ -92,18 +93,15 @@ class Demo:
     def _begin(self) -> None:
         self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits with two cameras")
         self.deployment.clear()
+        self.target.install(self.pipeline, self.deployment.pipelines)
         self.deployment.start(self.evaluation, self.retraining, self.training)
         self._ends("start")
 
     def _collect(self, name: str, source: str) -> None:
-        """Images appear in the inbox as a collector's would: each at once, complete, under its final name."""
-        files = sorted((self.folder / "data" / name).glob("*/*.png"))
-        self.timeline.headline(f"{len(files)} images of {source} arrive in the inbox")
-        for file in files:
-            target = Path(self.storage.uri(inbox(f"{file.parent.name}/{file.name}")))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(target)
-        self.collected += len(files)
+        self.timeline.headline(f"Images of {source} arrive in the inbox")
+        count = self.deployment.collect(self.pipeline, name)
+        self.timeline.line(f"{count} images")
+        self.collected += count
 
     def _await_release(self, count: int) -> None:
         self.watcher.until(
@@ -141,10 +139,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="make demo", description="A deployed model fails on new data and mends itself."
     )
     parser.add_argument("--pipeline", default=os.environ.get("PIPELINE") or "image_classification")
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default=os.environ.get("TARGET") or TARGETS[0],
+        help="where the pipeline runs; vertex: on a Google Cloud of the demo's own, on loopback (default: %(default)s)",
+    )
     chosen = parser.parse_args(arguments)
     timeline = Timeline()
     folder = home() / "demo"
-    demo = Demo(folder, chosen.pipeline, timeline)
+    try:
+        with demo_target(chosen.target, home() / "demo-cloud", tfx_python(home())) as target:
+            return _play(Demo(folder, chosen.pipeline, timeline, target), folder, timeline)
+    except DemoError as error:
+        timeline.plain(f"\nThe demo failed. {error}")
+        return 1
+
+
+def _play(demo: Demo, folder: Path, timeline: Timeline) -> int:
     summary = play(demo, timeline)
     if isinstance(summary, int):
         return summary

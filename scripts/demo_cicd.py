@@ -21,7 +21,6 @@ import yaml
 
 from ml import releases
 from ml.home import home
-from ml.layout import inbox
 from scripts.airflow_local import PROJECT
 from scripts.code_repository import BRANCH, CodeRepository
 from scripts.container_engine import container_engine
@@ -101,8 +100,7 @@ class CiCdDemo:
 
     def __init__(self, folder: Path, timeline: Timeline) -> None:
         self.folder, self.timeline = folder, timeline
-        self.pipelines = folder / "pipelines"
-        self.deployment = DemoDeployment(folder, timeline, self.pipelines)
+        self.deployment = DemoDeployment(folder, timeline)
         self.storage = self.deployment.storage(PIPELINE)
         self.repository = CodeRepository(folder / "code")
         self.watcher = Watcher(self.deployment.airflow, [CI_CD, TRAINING], timeline)
@@ -134,17 +132,14 @@ class CiCdDemo:
         revision = self.repository.create(
             {f"{_FOLDER}/settings.yaml": written, "Dockerfile": "FROM scratch\nCOPY dags plugins ml /respan/\n"}
         )
-        shutil.copytree(self.repository.work / _FOLDER, self.pipelines / PIPELINE)
+        shutil.copytree(self.repository.work / _FOLDER, self.deployment.pipelines / PIPELINE)
         self.installed = revision
         self.timeline.line(f"remote {self.repository.remote}, at {revision[:12]}; images: {builder}")
 
     def _begin(self) -> None:
         """The first pictures become span 1, on which every training runs, and later revisions are compared with the
         installed one."""
-        for file in sorted((self.folder / "data" / "first").glob("*/*.png")):
-            target = Path(self.storage.uri(inbox(f"{file.parent.name}/{file.name}")))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(target)
+        self.deployment.collect(PIPELINE, "first")
         model_side = self.deployment.model_side
         model_side.json("ci-cd", "mark-processed", PIPELINE, "--branch", BRANCH, "--revision", self.installed)
         batch = model_side.json("batch", "freeze", PIPELINE, "--run-id", "first")["batch"]

@@ -11,9 +11,12 @@ from typing import Protocol, TypeVar
 
 from ml.errors import RespanError
 from ml.home import home
+from ml.layout import inbox
+from ml.parallel import map_ahead
 from ml.storage import Storage, open_storage
 from scripts.airflow_api import ApiError
 from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.demo_target import DemoTarget
 from scripts.demo_timeline import DemoError, Timeline
 from scripts.model_side import ModelSide, tfx_python
 
@@ -32,21 +35,35 @@ class Demo(Protocol[Result]):
 class DemoDeployment:
     """An Airflow, its storage and the model's side in ``folder``, which is begun anew each time.
 
-    :param pipelines: a further folder of pipelines.
+    Pipelines in ``folder/pipelines``, where there are any, come before the installed ones.
+
+    :param target: where the pipelines run.
     """
 
-    def __init__(self, folder: Path, timeline: Timeline, pipelines: Path | None = None) -> None:
+    def __init__(self, folder: Path, timeline: Timeline, target: DemoTarget | None = None) -> None:
         self.folder, self.timeline = folder, timeline
+        self.target = target or DemoTarget()
+        self.pipelines = folder / "pipelines"
         python = tfx_python(home())
         self.airflow = LocalAirflow(
             folder,
-            pipelines=str(pipelines) if pipelines else None,
-            environment={"RESPAN_TFX_PYTHON": str(python)},
+            storage=self.target.storage,
+            pipelines=str(self.pipelines),
+            environment={**self.target.environment, "RESPAN_TFX_PYTHON": str(python)},
         )
         self.model_side = ModelSide(python, self.airflow.environment)
 
     def storage(self, pipeline: str) -> Storage:
-        return open_storage(f"file://{self.folder / 'storage'}").child(pipeline)
+        return open_storage(self.airflow.environment["RESPAN_STORAGE"]).child(pipeline)
+
+    def collect(self, pipeline: str, name: str) -> int:
+        """The pictures of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its
+        final name. How many they are."""
+        storage = self.storage(pipeline)
+        files = sorted((self.folder / "data" / name).glob("*/*.png"))
+        for _ in map_ahead(lambda file: storage.upload(file, inbox(f"{file.parent.name}/{file.name}")), files):
+            pass
+        return len(files)
 
     def clear(self) -> None:
         """Removes what an earlier demo left, also one that was killed."""

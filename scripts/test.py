@@ -41,7 +41,7 @@ class Suite:
 #: End-to-end tests start a whole Airflow, and have the machine for themselves.
 STAGES: tuple[tuple[Suite, ...], ...] = (
     (
-        Suite("airflow", "airflow", ("tests/unit", "tests/dags")),
+        Suite("airflow", "airflow", ("tests/unit", "tests/dags", "tests/gcp")),
         Suite("tfx", "tfx", ("tests/unit", "tests/ml", "ml/pipelines")),
     ),
     (Suite("end to end", "airflow", ("tests/end_to_end",)),),
