@@ -15,8 +15,6 @@ from tests.gcp.services.pipelines_script import ScriptedExecutor
 from tests.gcp.services.spec_samples import TRAINING, pipeline_job, pipeline_spec
 from tests.gcp.vertex_clients import client
 
-Client = aiplatform_v1.PipelineServiceClient
-
 RUNNING, SUCCEEDED, FAILED = ("PIPELINE_STATE_RUNNING", "PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED")
 PAUSED, CANCELLING, CANCELLED = ("PIPELINE_STATE_PAUSED", "PIPELINE_STATE_CANCELLING", "PIPELINE_STATE_CANCELLED")
 
@@ -27,7 +25,7 @@ class Place:
     def __init__(self, cloud: LoopbackCloud, service: PipelineService, script: ScriptedExecutor) -> None:
         self.cloud, self.service, self.script = cloud, service, script
         self.parent = f"projects/{cloud.project}/locations/{cloud.region}"
-        self.client: Client = client(cloud, Client)
+        self.client: aiplatform_v1.PipelineServiceClient = client(cloud, aiplatform_v1.PipelineServiceClient)
 
     def submit(
         self, job: aiplatform_v1.PipelineJob | None = None, *, job_id: str = "first"

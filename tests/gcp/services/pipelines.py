@@ -20,9 +20,10 @@ from tests.gcp.calls import Call
 from tests.gcp.service import Method, Refusal
 from tests.gcp.services.artifacts import MetadataStore
 from tests.gcp.services.pipelines_executors import Executor
+from tests.gcp.services.pipelines_launch import Surroundings
 from tests.gcp.services.pipelines_plan import tasks_of
 from tests.gcp.services.pipelines_requests import check_job, check_spec, parameters_of, spec_of
-from tests.gcp.services.pipelines_run import JobState, Run, Surroundings
+from tests.gcp.services.pipelines_run import JobState, Run
 from tests.gcp.services.resource_listing import Fields, filtered, ordered, page
 from tests.gcp.services.vertex_resources import (
     canonical,

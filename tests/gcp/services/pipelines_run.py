@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain, count
-from threading import Condition
 from typing import Any, cast
 
 from google.cloud import aiplatform_v1
 from google.rpc import code_pb2, status_pb2
 
-from tests.gcp.service import Refusal
-from tests.gcp.services.artifacts import CachedExecution, MetadataStore
-from tests.gcp.services.pipelines_executors import Cancelled, Execution, Executor, Failed, Outcome, Succeeded
-from tests.gcp.services.pipelines_inputs import artifacts_for, bring, parameters_for, resolve
-from tests.gcp.services.pipelines_placeholders import MissingValueError, substitute
+from tests.gcp.services.pipelines_executors import Cancelled, Execution, Failed, Outcome
+from tests.gcp.services.pipelines_launch import Launcher, Surroundings
 from tests.gcp.services.pipelines_plan import Task
 from tests.gcp.services.pipelines_tasks import DONE, ENDED, State, TaskRun
 from tests.gcp.services.vertex_resources import now
@@ -35,20 +28,6 @@ JOB_ENDED = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What the runs of a service share. ``number``: of the project; ``ids``: of tasks and jobs; ``lock``: held by
-    whoever reads or changes a run, and told when a job ends."""
-
-    project: str
-    number: str
-    region: str
-    store: MetadataStore
-    executor: Executor
-    lock: Condition
-    ids: count[int]
-
-
 class Run:
     """A job and its tasks. All methods want ``lock`` to be held, but what executors call takes it itself."""
 
@@ -64,14 +43,14 @@ class Run:
     ) -> None:
         """``pipeline``: its name; ``parameters``: their values in force."""
         self.job, self.pipeline, self._around = job, pipeline, around
-        self._parameters = parameters
         self._id = job.name.rpartition("/")[2]
-        self._contexts = {around.store.context(pipeline), around.store.context(self._id)}
         self._waiting = {task.name: task for task in tasks}
         self._runs: dict[str, TaskRun] = {}
         self._results: deque[tuple[TaskRun, Execution, Outcome]] = deque()
         self._settling = False
         self._root = self._new_run(Task(self._id, {}, {}, {"run": {}}, frozenset()), "system.Run", parent=0)
+        number = self._root.detail.task_id
+        self._launcher = Launcher(job, pipeline, number, parameters, self._runs, around, self._ended)
         self._enter(JobState.PIPELINE_STATE_QUEUED if queued else JobState.PIPELINE_STATE_PENDING)
 
     @property
@@ -162,7 +141,7 @@ class Run:
                 self._begin(task).enter(State.NOT_TRIGGERED)
                 return True
             if not stop and all(states.get(other) in DONE for other in task.upstream):
-                self._launch(self._begin(task))
+                self._launcher.launch(self._begin(task))
                 return True
         return False
 
@@ -217,98 +196,7 @@ class Run:
         )
         return aiplatform_v1.PipelineJob(self.job)
 
-    # Starting a task.
-
-    def _launch(self, run: TaskRun) -> None:
-        try:
-            run.parameters = parameters_for(run.task, self._parameters, self._runs)
-            run.inputs = artifacts_for(run.task, self._runs)
-            run.prepare(self._folder(run))
-            if "resolver" in run.task.executor:
-                resolve(run, self._around.store)
-                run.enter(State.SUCCEEDED)
-            elif "importer" in run.task.executor:
-                bring(run, self._around.store, self._contexts)
-                run.enter(State.SUCCEEDED)
-            elif run.task.driver is not None:
-                self._make_outputs(run)
-                self._start(run)
-            else:
-                self._run_container(run)
-        except (MissingValueError, Refusal) as error:
-            text = error.message if isinstance(error, Refusal) else f"Unresolved placeholder: {error}."
-            run.enter(State.FAILED, status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=text))
-
-    def _folder(self, run: TaskRun) -> str:
-        root = self.job.runtime_config.gcs_output_directory.rstrip("/")
-        return f"{root}/{self._around.number}/{self._id}/{run.task.name}_{run.detail.task_id}"
-
-    def _run_container(self, run: TaskRun) -> None:
-        store = self._around.store
-        hit = store.cached(run.cache_key(self.pipeline)) if run.task.caching else None
-        if hit is not None:
-            store.discard(chain.from_iterable(run.outputs.values()))
-            for key, names in hit.artifacts.items():
-                run.outputs[key] = [found for found in map(store.artifact, names) if found is not None]
-                for artifact in run.outputs[key]:
-                    artifact.contexts |= self._contexts
-            run.output_parameters = dict(hit.parameters)
-            run.enter(State.SKIPPED)
-            return
-        if not run.outputs:
-            self._make_outputs(run)
-        run.prepare(self._folder(run))
-        run.driven = True
-        self._start(run)
-
-    def _make_outputs(self, run: TaskRun) -> None:
-        run.outputs = {
-            key: [self._around.store.create(f"{self._folder(run)}/{key}", spec["artifactType"], self._contexts)]
-            for key, spec in run.task.outputs("artifacts").items()
-        }
-        run.prepare(self._folder(run))
-
-    def _start(self, run: TaskRun) -> None:
-        """Its driver, if it has one that hasn't ended; else its main container."""
-        container = run.task.executor["container"] if run.driven else run.task.driver or {}
-        names = {
-            "pipeline_job_name": self._id,
-            "pipeline_job_resource_name": self.job.name,
-            "pipeline_job_uuid": str(self._root.detail.task_id),
-            "pipeline_root": self.job.runtime_config.gcs_output_directory,
-            "pipeline_task_name": run.task.name,
-            "pipeline_task_uuid": str(run.detail.task_id),
-            "pipeline_google_cloud_location": self._around.region,
-        }
-        custom_job = (
-            f"projects/{self._around.number}/locations/{self._around.region}/customJobs/{next(self._around.ids)}"
-        )
-        parts = [*container.get("command", []), *container.get("args", [])]
-        execution = Execution(
-            job=self.job.name,
-            task=run.task.name,
-            custom_job=custom_job,
-            command=[substitute(part, run.executor_input, names) for part in parts],
-            inputs=run.executor_input,
-            environment={one["name"]: one.get("value", "") for one in container.get("env", [])},
-            started=lambda: None,
-            ended=lambda _: None,
-        )
-        execution.started = partial(self._started, run, execution)
-        execution.ended = partial(self._ended, run, execution)
-        run.execution = execution
-        if run.driven:
-            run.containers.main_job = custom_job
-        else:
-            run.containers.pre_caching_check_job = custom_job
-        self._around.executor.start(execution)
-
-    # What executors say.
-
-    def _started(self, run: TaskRun, execution: Execution) -> None:
-        with self._around.lock:
-            if run.execution is execution and run.state is State.PENDING:
-                run.enter(State.RUNNING)
+    # What became of a task.
 
     def _ended(self, run: TaskRun, execution: Execution, outcome: Outcome) -> None:
         with self._around.lock:
@@ -325,12 +213,10 @@ class Run:
         elif isinstance(outcome, Failed):
             self._fail(run, execution, outcome)
         elif run.driven:
-            self._succeed(run, outcome)
+            self._launcher.publish(run, outcome)
+            run.enter(State.SUCCEEDED)
         else:
-            run.parameters |= outcome.output.get("parameterValues", {})
-            for artifact, values in run.said_of_outputs(outcome.output):
-                artifact.metadata.update(values.get("metadata", {}))
-            self._run_container(run)
+            self._launcher.go_on(run, outcome)
 
     def _fail(self, run: TaskRun, execution: Execution, failure: Failed) -> None:
         error = status_pb2.Status(code=failure.code.value[0], message=failure.message)
@@ -342,16 +228,4 @@ class Run:
         failed = containers.failed_main_jobs if run.driven else containers.failed_pre_caching_check_jobs
         failed.append(execution.custom_job)
         run.enter(State.PENDING, error)
-        self._start(run)
-
-    def _succeed(self, run: TaskRun, outcome: Succeeded) -> None:
-        store = self._around.store
-        for artifact, values in run.said_of_outputs(outcome.output):
-            store.publish(artifact, uri=values.get("uri", ""), metadata=values.get("metadata", {}))
-        run.output_parameters = dict(outcome.output.get("parameterValues", {}))
-        names = {key: [artifact.name for artifact in artifacts] for key, artifacts in run.outputs.items()}
-        store.remember(
-            run.cache_key(self.pipeline),
-            CachedExecution(run.detail.execution.name, names, run.output_parameters),
-        )
-        run.enter(State.SUCCEEDED)
+        self._launcher.start(run)

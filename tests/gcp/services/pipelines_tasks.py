@@ -119,5 +119,5 @@ def _runtime(artifacts: Mapping[str, Sequence[Artifact]]) -> dict[str, Any]:
     return {key: {"artifacts": [one.runtime() for one in values]} for key, values in artifacts.items()}
 
 
-def _shown(artifacts: Mapping[str, Sequence[Artifact]]) -> dict[str, _ArtifactList]:
+def _shown(artifacts: Mapping[str, Sequence[Artifact]]) -> dict[str, Any]:
     return {key: _ArtifactList(artifacts=[one.message() for one in values]) for key, values in artifacts.items()}
