@@ -1,7 +1,7 @@
 """The pipeline's endpoint on Vertex AI: from the traffic that is wanted to the calls that are due.
 
-:func:`next_step` decides and :func:`apply` does, one step at a time, each from a new look: after a kill or a failure the
-same goes on. A release is deployed under its own number, so it is never deployed twice.
+:func:`next_step` decides and :func:`apply` does, one step at a time, each from a new look: after a kill or a failure a
+retry goes on. A release is deployed under its own number, so it is never deployed twice.
 """
 
 from __future__ import annotations
