@@ -10,11 +10,16 @@ Schedule and components of this DAG are always the installed ones.
 
 A candidate that wasn't blessed is no failure of the run: `released` is skipped and tells so, and the version that
 serves goes on serving.
+
+On the target `vertex` the components run on Vertex AI, and their tasks follow them there: each is as the component is,
+and leads to its log. After a failure mend its cause and clear the failed task with all that is downstream: the run is
+submitted again, and what had succeeded is taken from the cache. Clearing or marking a component that runs cancels the
+job on Vertex AI; `end_run` cancels what still runs at the end.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param, task
@@ -22,8 +27,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 from respan.assets import release
 from respan.discovery import usable_pipelines
 from respan.failures import told_to_airflow
-from respan.operators.command import MlCommandOperator
-from respan.operators.training import StartRunOperator
+from respan.operators.publish import PublishOperator
+from respan.operators.serve import ServeOperator
+from respan.operators.training import EndRunOperator, StartRunOperator
 from respan.params import CAUSE, REASON, TRAINED_REVISION
 from respan.pipeline_dag import pipeline_dag
 from respan.tfx_components import tfx_components
@@ -32,7 +38,7 @@ from ml import layout
 from ml.graph import read_graph
 from ml.home import pipeline_storage
 from ml.names import safe_id
-from ml.settings import Settings
+from ml.settings import Settings, Target
 
 PARAMS = {
     "window": Param(
@@ -50,6 +56,13 @@ PARAMS = {
         additionalProperties={"type": ["string", "number", "boolean", "null"]},
         title="Settings",
         description='Other values for this run only, such as {"training.epochs": 3}.',
+    ),
+    "target": Param(
+        None,
+        type=["null", "string"],
+        enum=[None, *get_args(Target)],
+        title="Target",
+        description="Where it runs. Empty: as the settings say.",
     ),
     "reason": REASON,
     "cause": CAUSE,
@@ -81,11 +94,16 @@ def training(settings: Settings) -> None:
         }
 
     components = tfx_components(read_graph(name))
-    publish = MlCommandOperator(
-        task_id="publish",
-        arguments=["release", "publish", name, "--run-id", "{{ run_id }}"],
+    publish = PublishOperator(task_id="publish", pipeline=name)
+    published: Any = publish.output
+    serve = ServeOperator(
+        task_id="serve",
+        pipeline=name,
+        version=published["version"],
+        target="{{ ti.xcom_pull(task_ids='start_run')['target'] }}",
     )
-    StartRunOperator(task_id="start_run", pipeline=name) >> components
+    end_run = EndRunOperator(task_id="end_run").as_teardown()
+    StartRunOperator(task_id="start_run", pipeline=name) >> [components, end_run]
     if settings.training.approval:
         approve = ApprovalOperator(
             task_id="approve",
@@ -96,7 +114,11 @@ def training(settings: Settings) -> None:
         components >> is_blessed() >> approve >> publish
     else:
         components >> publish
-    released(publish.output)
+    ended: Any = released(published)
+    publish >> serve >> ended
+    # Of every component, since with vertex.failure_policy `slow` some go on after another one has failed. And of no
+    # setup: it is to run where start_run itself failed, too, which may have submitted a job.
+    [*components.children.values(), ended] >> end_run
 
 
 for found in usable_pipelines("training"):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ml.errors import SettingsError
+from ml.errors import NotFoundError
 from ml.storage.credentials import set_credentials
+from respan.vertex.connection import connection_errors
 from respan.vertex.failures import google_errors
 from respan.vertex.place import DEFAULT_CONNECTION
 
@@ -30,21 +31,21 @@ def use_connection() -> None:
 def connection_credentials() -> Credentials | None:
     """The connection's credentials; None where only the machine's own account is left. Blocks.
 
-    Raises ``SettingsError`` for a connection that was named and is not there, or that can't be used.
+    Raises ``NotFoundError`` for a connection that was named and is not there, ``SettingsError`` for one that can't be
+    used.
     """
-    from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 
     named = os.environ.get(CONNECTION)
+    connection = named or DEFAULT_CONNECTION
     try:
-        return _of(named or DEFAULT_CONNECTION)
-    except AirflowNotFoundException:
-        if named is None:
-            return None
-        raise SettingsError(f"{CONNECTION}: there is no Airflow connection {named!r}: add it") from None
-    except AirflowException as error:
-        raise SettingsError(
-            f"Airflow connection {named or DEFAULT_CONNECTION!r} can't be used: {' '.join(str(error).split())}"
-        ) from error
+        with connection_errors(connection):
+            found: Credentials = GoogleBaseHook(gcp_conn_id=connection).get_credentials()
+    except NotFoundError:
+        if named:
+            raise
+        return None
+    return found
 
 
 def access_token() -> str:
@@ -60,11 +61,3 @@ def access_token() -> str:
             found.refresh(Request())
     token: str = found.token
     return token
-
-
-def _of(connection: str) -> Credentials:
-    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-
-    with google_errors(f"use Airflow connection {connection!r}"):
-        found: Credentials = GoogleBaseHook(gcp_conn_id=connection).get_credentials()
-    return found

@@ -17,7 +17,7 @@ from respan.operators.command import MlCommandOperator
 from respan.training_request import cause_of_run
 from respan.vertex.console import job_page
 from respan.vertex.job_report import report
-from respan.vertex.mirroring import Step, next_step, remember, remembered
+from respan.vertex.mirroring import submitted
 from respan.vertex.training_run import XCOM_KEY, VertexRun
 
 #: Seconds between two looks at the training run.
@@ -69,20 +69,9 @@ class StartRunOperator(MlCommandOperator):
         self.arguments = ["run", "spec", self.pipeline, f"--run-id={run_id}", f"--project={run.project}"]
         super().execute(context)
         with told_to_airflow():
-            job = self._submitted(context, run)
+            job = submitted(context, run)
         self.vertex_link = job_page(job)
         self.log.info("pipeline job: %s", self.vertex_link)
-        remember(context, job, waiting=False)
-        return job
-
-    def _submitted(self, context: Context, run: VertexRun) -> str:
-        if (seen := remembered(context)) is None:
-            run.submit(1)
-        attempt, newest = run.newest()
-        if next_step(report(newest), seen, context["ti"].max_tries) is Step.AGAIN:
-            run.submit(attempt + 1)
-            newest = run.newest()[1]
-        job: str = newest.name
         return job
 
 

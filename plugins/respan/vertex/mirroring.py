@@ -1,4 +1,4 @@
-"""What a component's task does next with the run's newest job: mirror it, or let the component run again."""
+"""What a task does with the run's newest job: follow it, or start the run's next attempt."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from respan.vertex.job_report import Report, State
+from respan.vertex.job_report import Report, State, report
+from respan.vertex.training_run import VertexRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +66,20 @@ def remember(context: Any, job: str, *, waiting: bool) -> None:
     store = context.get("task_state_store")
     if store is not None:
         store.set(_KEY, Seen(job, context["ti"].max_tries, waiting).to_json_dict())
+
+
+def submitted(context: Any, run: VertexRun) -> str:
+    """The resource name of the run's newest job, for the task that starts the run: its first call submits it.
+
+    A retry finds the job. Where the task was cleared since, and the job had failed or is cancelled, the next attempt is
+    submitted.
+    """
+    seen = remembered(context)
+    if seen is None:
+        run.submit(1)
+    attempt, job = run.newest()
+    if next_step(report(job), seen, context["ti"].max_tries) is Step.AGAIN:
+        run.submit(attempt + 1)
+        _, job = run.newest()
+    remember(context, job.name, waiting=False)
+    return str(job.name)

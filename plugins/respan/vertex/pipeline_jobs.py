@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from respan.vertex.connection import connection_errors
 from respan.vertex.failures import google_errors
 from respan.vertex.operations import CALL_SECONDS
 from respan.vertex.place import Place
@@ -69,7 +70,10 @@ class PipelineJobs:
     def _hook(self) -> Any:
         from airflow.providers.google.cloud.hooks.vertex_ai.pipeline_job import PipelineJobHook
 
-        return PipelineJobHook(gcp_conn_id=self._place.connection)
+        with connection_errors(self._place.connection):
+            hook = PipelineJobHook(gcp_conn_id=self._place.connection)
+            hook.get_credentials()  # which the hook keeps
+        return hook
 
     @cached_property
     def _client(self) -> Any:

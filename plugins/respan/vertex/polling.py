@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowNotFoundException
-
-from ml.errors import RespanError, SettingsError
+from ml.errors import RespanError
+from respan.vertex.connection import connection_errors
 from respan.vertex.console import ResourceName
 from respan.vertex.failures import google_errors
 from respan.vertex.job_report import report
@@ -135,7 +134,7 @@ async def _open(place: tuple[str, str]) -> Any:
     """An asynchronous client. Imports, connection and credentials block, so they are had in threads."""
     connection, region = place
     hook = await asyncio.to_thread(_hook, connection)
-    with _connection_errors(connection):
+    with connection_errors(connection):
         blocking = await hook.get_sync_hook()  # in a thread of its own
         await asyncio.to_thread(blocking.get_credentials)  # which the hook keeps
         return await hook.get_pipeline_service_client(region)
@@ -144,17 +143,8 @@ async def _open(place: tuple[str, str]) -> Any:
 def _hook(connection: str) -> Any:
     from airflow.providers.google.cloud.hooks.vertex_ai.pipeline_job import PipelineJobAsyncHook
 
-    with google_errors(f"use Airflow connection {connection!r}"):
+    with connection_errors(connection):
         return PipelineJobAsyncHook(gcp_conn_id=connection)
-
-
-@contextlib.contextmanager
-def _connection_errors(connection: str) -> Iterator[None]:
-    try:
-        with google_errors(f"use Airflow connection {connection!r}"):
-            yield
-    except AirflowNotFoundException as error:
-        raise SettingsError(f"there is no Airflow connection {connection!r}: add it") from error
 
 
 async def _close(client: Any) -> None:
