@@ -218,6 +218,17 @@ def test_another_parameter_or_caching_off_is_no_hit(place: Place) -> None:
     assert states == ["SUCCEEDED", "SUCCEEDED", "SUCCEEDED", "SKIPPED"]
 
 
+def test_another_machine_is_a_hit_and_another_image_is_none(place: Place) -> None:
+    spec = pipeline_spec({"only": ()})
+    container = spec["deploymentSpec"]["executors"]["only_executor"]["container"]
+    place.submit(pipeline_job(spec))
+    container["resources"] = {"cpuLimit": 8.0}
+    place.submit(pipeline_job(spec), job_id="faster")
+    container["image"] += "1"
+    place.submit(pipeline_job(spec), job_id="newer")
+    assert [place.tasks(job)["only"] for job in ("faster", "newer")] == ["SKIPPED", "SUCCEEDED"]
+
+
 def test_a_failed_task_runs_again_in_the_next_job_and_what_succeeded_does_not(place: Place) -> None:
     place.service.fail("Trainer")
     place.submit()

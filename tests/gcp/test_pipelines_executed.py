@@ -54,7 +54,7 @@ def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_
     tmp_path: Path,
 ) -> None:
     tfx_python = Path(os.environ["RESPAN_TFX_PYTHON"])
-    executor = ContainerExecutor(tfx_python)
+    executor = ContainerExecutor()
     service = PipelineService(executor)
     with LoopbackCloud(tmp_path / "cloud", services=[service]) as cloud:
         pipelines = client(cloud, aiplatform_v1.PipelineServiceClient)

@@ -19,6 +19,7 @@ from google.protobuf import empty_pb2
 from tests.gcp.calls import Call
 from tests.gcp.service import Method, Refusal
 from tests.gcp.services.artifacts import MetadataStore
+from tests.gcp.services.pipelines_containers import ContainerExecutor
 from tests.gcp.services.pipelines_executors import Executor
 from tests.gcp.services.pipelines_launch import Surroundings
 from tests.gcp.services.pipelines_plan import tasks_of
@@ -59,7 +60,7 @@ _FIELDS: Fields = {
 
 
 class PipelineService:
-    """``PipelineService``. ``executor`` runs the tasks' containers.
+    """``PipelineService``. ``executor`` runs the tasks' containers; None: as processes of this machine.
 
     A test may also act as the service's other users do: ``cancel``, ``pause``, ``resume``, ``fail``; names of jobs may
     be given by their ends. Metadata is kept as long as this object lives.
@@ -67,9 +68,9 @@ class PipelineService:
 
     name = "google.cloud.aiplatform.v1.PipelineService"
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor | None = None) -> None:
         self._lock = Condition()
-        self._forget(executor)
+        self._forget(executor or ContainerExecutor())
         lro, empty = operations_pb2.Operation, empty_pb2.Empty
         self.methods: Mapping[str, Method] = {
             "CreatePipelineJob": Method(

@@ -32,8 +32,9 @@ class ContainerExecutor:
     cloud's folder: ``<job>/<task>-<number of its custom job>/log``.
     """
 
-    def __init__(self, tfx_python: Path, *, slots: int = 2) -> None:
-        self._python = tfx_python
+    def __init__(self, tfx_python: Path | None = None, *, slots: int = 2) -> None:
+        """``tfx_python`` None: what RESPAN_TFX_PYTHON names."""
+        self._python = tfx_python or Path(os.environ.get("RESPAN_TFX_PYTHON") or _PROJECT / "var/envs/tfx/bin/python")
         self._failures = Failures()
         self._lock = Lock()
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="container")

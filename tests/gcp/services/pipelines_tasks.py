@@ -104,11 +104,15 @@ class TaskRun:
             yield from zip(artifacts, said.get(key, {}).get("artifacts") or [{}], strict=True)
 
     def cache_key(self, pipeline: str) -> str:
-        """Of two executions with the same key one is enough: of the same pipeline and component, on the same inputs."""
+        """Of two executions with the same key one is enough: of the same pipeline and component, on the same inputs.
+
+        Machines don't matter: https://cloud.google.com/vertex-ai/docs/pipelines/configure-caching
+        """
+        container = self.task.executor["container"]
         parts = {
             "pipeline": pipeline,
-            "component": self.task.component,
-            "container": self.task.executor["container"],
+            "outputs": self.task.component.get("outputDefinitions"),
+            "container": {key: container.get(key) for key in ("image", "command", "args", "env")},
             "parameters": self.parameters,
             "artifacts": {key: [(one.name, one.uri) for one in values] for key, values in self.inputs.items()},
         }
