@@ -26,13 +26,13 @@ ENDED = ("SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED")
 @pytest.fixture
 def model(place: Place) -> str:
     """A model without content, for jobs that never load it."""
-    return place.upload(place.put_model(None), model_id="words").model
+    return str(place.upload(place.put_model(None), model_id="words").model)
 
 
 @pytest.fixture
 def words(place: Place, saved_models: dict[int, Path]) -> str:
     """A model of two versions that really predict: sizes, and ten times the sizes."""
-    name = place.upload(place.put_model(saved_models[1], "models/1"), model_id="words").model
+    name = str(place.upload(place.put_model(saved_models[1], "models/1"), model_id="words").model)
     place.upload(place.put_model(saved_models[10], "models/10"), parent_model=name)
     return name
 
@@ -141,13 +141,13 @@ def test_a_job_all_of_whose_instances_fail_has_failed(place: Place, words: str) 
 
 
 def test_without_a_key_the_output_has_the_instance_with_what_was_excluded(place: Place, words: str) -> None:
-    config = {"instance_config": {"excluded_fields": ["key", "note"]}}
-    job = finished(place, submit(place, a_job(place, words, line(0, "abc", note="n"), **config)))
+    config: dict[str, Any] = {"excluded_fields": ["key", "note"]}
+    job = finished(place, submit(place, a_job(place, words, line(0, "abc", note="n"), instance_config=config)))
     (result,) = written(place, job, "results")
     assert result["instance"] == json.loads(line(0, "abc", note="n"))
     assert result["prediction"]["size"] == 3
-    config = {"instance_config": {"key_field": "key", "included_fields": ["text_bytes"]}}
-    job = finished(place, submit(place, a_job(place, words, line("k", "abc", note="n"), **config)))
+    config = {"key_field": "key", "included_fields": ["text_bytes"]}
+    job = finished(place, submit(place, a_job(place, words, line("k", "abc", note="n"), instance_config=config)))
     (result,) = written(place, job, "results")
     assert (result["key"], result["prediction"]["size"]) == ("k", 3)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ RESOURCES = {"machine_spec": {"machine_type": "n1-standard-2"}, "min_replica_cou
 def model(place: Place) -> str:
     """A model with two versions, without content."""
     uri = place.put_model(None)
-    name = place.upload(uri, model_id="words").model
+    name = str(place.upload(uri, model_id="words").model)
     place.upload(uri, parent_model=name)
     return name
 
@@ -34,7 +35,7 @@ def model(place: Place) -> str:
 @pytest.fixture
 def endpoint(place: Place) -> str:
     """An endpoint with nothing deployed."""
-    return create(place, "words").name
+    return str(create(place, "words").name)
 
 
 def create(place: Place, endpoint_id: str, **fields: Any) -> vertex.Endpoint:
@@ -214,7 +215,7 @@ def test_only_some_fields_can_be_updated(place: Place, endpoint: str) -> None:
 def test_each_call_needs_its_permission(place: Place, endpoint: str, model: str, permission: str) -> None:
     deploy(place, endpoint, model, "1", {"0": 100})
     place.cloud.permissions.deny(place.cloud.airflow_principal, f"aiplatform.{permission}")
-    acts = {
+    acts: dict[str, Callable[[], object]] = {
         "endpoints.deploy": lambda: start(place, endpoint, model, "2"),
         "endpoints.undeploy": lambda: undeploy(place, endpoint, "1"),
         "endpoints.update": lambda: shift(place, endpoint, {"1": 100}),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.cloud.aiplatform_v1 import types
@@ -240,7 +240,15 @@ class Endpoints:
             )
         return endpoint
 
-    def _operation(self, name, method, response, metadata, work, always=lambda: None):  # type: ignore[no-untyped-def]
+    def _operation(
+        self,
+        name: str,
+        method: str,
+        response: type,
+        metadata: type,
+        work: Callable[[], Any],
+        always: Callable[[], None] = lambda: None,
+    ) -> operations_pb2.Operation:
         """An operation that changes an endpoint; until it has ended, no other may. The lock is held."""
 
         def ended() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.api import httpbody_pb2
 from google.cloud.aiplatform_v1 import types
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 
 from tests.gcp.calls import Call
 from tests.gcp.service import Method
@@ -57,13 +57,15 @@ class OnlinePrediction:
     def _predict(self, request: types.PredictRequest, call: Call) -> types.PredictResponse:
         instances = [MessageToDict(instance) for instance in types.PredictRequest.pb(request).instances]
         predictions, deployed = self._answer(request.endpoint, instances)
-        return types.PredictResponse(
-            predictions=predictions,
+        response = types.PredictResponse(
             deployed_model_id=deployed.id,
             model=deployed.model,
             model_version_id=deployed.model_version_id,
             model_display_name=deployed.display_name,
         )
+        for prediction in predictions:
+            ParseDict(prediction, types.PredictResponse.pb(response).predictions.add())
+        return response
 
     def _raw_predict(self, request: types.RawPredictRequest, call: Call) -> httpbody_pb2.HttpBody:
         try:

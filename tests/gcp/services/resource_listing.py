@@ -132,7 +132,7 @@ def _compares(actual: Any, key: str, mark: str, wanted: str) -> bool:
     if isinstance(actual, list):
         return any(_compares(each, key, mark, wanted) for each in actual)
     if mark == ":":
-        return fnmatchcase(actual, wanted) or wanted in actual
+        return fnmatchcase(actual, wanted) or str(wanted) in str(actual)
     if mark in _ORDERED:
         return bool(_ORDERED[mark](actual, wanted))
-    return (actual == wanted) == (mark == "=")
+    return bool(actual == wanted) == (mark == "=")
