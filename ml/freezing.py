@@ -7,6 +7,7 @@ generation; the objects stay where they are. What appears during or after the li
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import heapq
 from collections import Counter
@@ -119,13 +120,21 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
             raise DataError(f"there is nothing in {inbox.uri()}: put samples there, then run this again")
         frozen = Batch(id=batch, pipeline=settings.name, frozen=now(), samples=counts[True], refused=counts[False])
         (local / layout.BATCH).write_bytes(frozen.to_json())
-        if storage.exists(layout.batch(batch, layout.BATCH)) and _finished(storage, batch) is None:
-            storage.delete_tree(layout.batch(batch))  # returned: its documents number other samples
+        _forget_returned(storage, batch)
         try:
             storage.publish(local, layout.batch(batch), marker=layout.BATCH)
         except ConflictError:
             return read_batch(storage, batch)  # another attempt of the same run was faster
     return frozen
+
+
+def _forget_returned(storage: Storage, batch: str) -> None:
+    """Deletes the record of the batch where it was returned: its documents number other samples, and are replaced."""
+    name = layout.batch(batch, layout.BATCH)
+    with contextlib.suppress(NotFoundError, ConflictError):  # never frozen; another attempt of the same run was faster
+        generation = storage.stat(name).generation
+        if Batch.from_json(storage.read(name, generation=generation)).state is BatchState.RETURNED:
+            storage.delete(name, if_generation=generation)
 
 
 def _choice(listed: Iterable[ObjectInfo], limit: int, batch: str) -> list[ObjectInfo]:

@@ -132,6 +132,8 @@ class GcsStorage:
             return lambda name, generation: self._upload(file, name, generation)
 
         parts = {file.relative_to(local).as_posix(): put(file) for file in local.rglob("*") if file.is_file()}
+        for part in parts:
+            self._name(f"{prefix}/{part}")
         publish(self._bucket, self._folder(prefix), marker, parts)
 
     def publish_stored(self, source: str, prefix: str, *, marker: str) -> None:

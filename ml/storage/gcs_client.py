@@ -26,7 +26,7 @@ def client() -> Any:
 
 
 def _make() -> Any:
-    from google.cloud.storage import Client  # type: ignore[import-untyped]
+    from google.cloud.storage import Client
     from requests.adapters import HTTPAdapter
 
     made = Client(project=None, credentials=credentials())

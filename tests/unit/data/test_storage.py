@@ -190,10 +190,55 @@ def test_a_folder_is_no_object_and_opening_one_leaks_nothing(storage: Storage, r
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-def test_a_root_that_is_no_absolute_file_uri_is_refused() -> None:
-    for uri in ("s3://bucket", "file://host/path", "relative/path", "file:relative"):
-        with pytest.raises(SettingsError, match="RESPAN_STORAGE"):
-            open_storage(uri)
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("s3://bucket", "file://host/path", "relative/path", "file:relative", "gs://", "gs:///prefix"),
+        *("gs://Upper/x", "gs://b", "gs://bucket//x", "gs://bucket/a/../b", "gs://bucket/a/./b"),
+    ],
+)
+def test_a_root_that_is_of_neither_form_is_refused_with_both(uri: str) -> None:
+    with pytest.raises(SettingsError, match=r"RESPAN_STORAGE is .*give file:///an/absolute/path or gs://bucket/prefix"):
+        open_storage(uri)
+
+
+def test_a_root_in_a_bucket_may_have_any_prefix_or_none() -> None:
+    for uri, root in (
+        ("gs://my-bucket", "gs://my-bucket"),
+        ("gs://my-bucket/", "gs://my-bucket"),
+        ("gs://my.bucket/a/b c#?%20/", "gs://my.bucket/a/b c#?%20"),
+        ("gs://my-bucket/..a/...", "gs://my-bucket/..a/..."),
+    ):
+        storage = open_storage(uri)
+        assert storage.root == root
+        assert storage.child("digits").uri("spans/span-1") == f"{root}/digits/spans/span-1"
+
+
+def test_a_stored_folder_is_published_once_and_stays(storage: Storage) -> None:
+    for name in ("saved_model.pb", "variables/data"):
+        storage.write(f"runs/r/pushed/{name}", name.encode())
+    storage.write("models/1/left/by-an-attempt-before", b"")
+    with pytest.raises(NotFoundError, match="no-marker"):
+        storage.publish_stored("runs/r/pushed", "models/1", marker="no-marker")
+    storage.publish_stored("runs/r/pushed", "models/1", marker="saved_model.pb")
+    with pytest.raises(ConflictError, match="published"):
+        storage.publish_stored("runs/r/pushed", "models/1", marker="saved_model.pb")
+    assert sorted(info.name for info in storage.list("models")) == [
+        "models/1/saved_model.pb",
+        "models/1/variables/data",
+    ]
+    assert storage.read("models/1/variables/data") == storage.read("runs/r/pushed/variables/data")
+
+
+def test_a_folder_is_a_whole_part_of_a_name_and_goes_with_all_below_it(storage: Storage) -> None:
+    for name in ("spans/span-1/a", "spans/span-1/train/b", "spans/span-10/a"):
+        storage.write(name, b"")
+    assert storage.folders("spans") == ["span-1", "span-10"]
+    assert storage.folders("spans/span-1") == ["train"]
+    assert sorted(info.name for info in storage.list("spans/span-1")) == ["spans/span-1/a", "spans/span-1/train/b"]
+    storage.delete_tree("spans/span-1")
+    storage.delete_tree("nothing")
+    assert [info.name for info in storage.list()] == ["spans/span-10/a"]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing_behind(tiny_disk: Path) -> None:
