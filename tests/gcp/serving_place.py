@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from tests.gcp.services.serving import Serving
 from tests.gcp.vertex_clients import client
 
 IMAGE = "europe-docker.pkg.dev/vertex-ai/prediction/tf2-cpu.2-15:latest"
+
+#: States of jobs that have ended, without their prefix.
+ENDED = ("SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED")
 
 
 @dataclass(frozen=True)
@@ -65,3 +70,14 @@ class Place:
             display_name="words", artifact_uri=uri, container_spec={"image_uri": IMAGE}, version_aliases=aliases
         )
         return self.models.upload_model(request={"parent": self.parent, "model": model, **request})
+
+
+def until(look: Callable[[], Any], *states: str) -> Any:
+    """What ``look`` gives once its state is one of ``states``. Raises TimeoutError after two minutes."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = look()
+        if found.state.name.removeprefix("JOB_STATE_") in states:
+            return found
+        time.sleep(0.02)
+    raise TimeoutError(f"still {found.state.name}")
