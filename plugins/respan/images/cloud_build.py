@@ -1,10 +1,11 @@
-"""Images built by Google Cloud Build, through the Google provider's hooks and trigger.
+"""Images built by Google Cloud Build, through the Google provider's hooks.
 
 The provider is imported inside the functions: that takes seconds, and is for a task that really builds there only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import tarfile
@@ -12,16 +13,20 @@ import tempfile
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml.errors import SettingsError
-from respan.images.errors import ImageError
+from respan.images.errors import ImageError, ImageServiceError
 from respan.images.request import BuiltImage, ImageRequest
+from respan.vertex.failures import google_errors
+from respan.vertex.operations import CALL_SECONDS
+from respan.vertex.place import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from google.cloud.devtools.cloudbuild_v1.types import Build
 
-DEFAULT_CONNECTION = "google_cloud_default"
+    from respan.triggers.cloud_build import CloudBuildTrigger
+
 _DOCKER = "gcr.io/cloud-builders/docker"
 
 
@@ -84,9 +89,20 @@ def built_image(build: Build, request: ImageRequest, *, reused: bool) -> BuiltIm
     )
 
 
-def failure_of(build: Build) -> ImageError:
-    why = build.failure_info.detail or build.status_detail or build.status.name
-    return ImageError(f"Cloud Build {build.id} failed: {' '.join(why.split())}; see {build.log_url}")
+def is_running(build: Build) -> bool:
+    from google.cloud.devtools.cloudbuild_v1.types import Build
+
+    return build.status in (Build.Status.PENDING, Build.Status.QUEUED, Build.Status.WORKING)
+
+
+def failure_of(build: Build) -> ImageError | ImageServiceError:
+    """Why a build has failed; ``ImageServiceError`` where that says nothing about the image."""
+    from google.cloud.devtools.cloudbuild_v1.types import Build
+
+    why = " ".join((build.failure_info.detail or build.status_detail or build.status.name).split())
+    if build.status in (Build.Status.CANCELLED, Build.Status.EXPIRED, Build.Status.INTERNAL_ERROR):
+        return ImageServiceError(f"Cloud Build {build.id} didn't end: {why}; a retry builds anew; see {build.log_url}")
+    return ImageError(f"Cloud Build {build.id} failed: {why}; see {build.log_url}")
 
 
 class CloudBuild:
@@ -108,30 +124,53 @@ class CloudBuild:
 
     def builds(self, request: ImageRequest) -> list[Build]:
         """All builds of this content, the newest first."""
-        found: list[Build] = self._hook.list_builds(project_id=self.project, filter_=f'tags="{build_tag(request)}"')
+        with google_errors("list the builds of Cloud Build"):
+            found: list[Build] = self._hook.list_builds(
+                project_id=self.project, filter_=f'tags="{build_tag(request)}"', timeout=CALL_SECONDS
+            )
         return found
 
     def start(self, request: ImageRequest) -> str:
-        """Uploads the source, unless it is there, and submits a build; its id."""
-        from airflow.providers.google.cloud.hooks.gcs import GCSHook
+        """Uploads the source, unless it is there, and submits a build; its id.
 
-        storage, bucket, name = (
-            GCSHook(gcp_conn_id=self.connection),
-            source_bucket(self.project),
-            source_object(request),
-        )
-        if not storage.exists(bucket, name):
+        Where the answer is lost, :meth:`builds` finds the build.
+        """
+        bucket = source_bucket(self.project)
+        self._upload(request, bucket)
+        with google_errors("submit a build to Cloud Build"):
+            _, build = self._hook.create_build_without_waiting_for_result(
+                build=build_message(request, bucket), project_id=self.project, timeout=CALL_SECONDS
+            )
+        return str(build)
+
+    def cancel(self, build: str) -> None:
+        """Ends the build; nothing where it has ended."""
+        from google.api_core.exceptions import FailedPrecondition
+
+        with google_errors(f"cancel Cloud Build {build}"), contextlib.suppress(FailedPrecondition):
+            self._hook.cancel_build(id_=build, project_id=self.project, timeout=CALL_SECONDS)
+
+    def trigger(self, build: str) -> CloudBuildTrigger:
+        """Fires when the build has ended."""
+        from respan.triggers.cloud_build import CloudBuildTrigger
+
+        return CloudBuildTrigger(connection=self.connection, project=self.project, build=build)
+
+    def _upload(self, request: ImageRequest, bucket: str) -> None:
+        from airflow.providers.google.cloud.hooks.gcs import GCSHook
+        from google.api_core.exceptions import NotFound
+
+        storage, name = GCSHook(gcp_conn_id=self.connection), source_object(request)
+        with google_errors(f"upload the source to gs://{bucket}"):
+            if storage.exists(bucket, name):
+                return
             with tempfile.NamedTemporaryFile(prefix="respan-source-", suffix=".tgz") as file:
                 pack(request.context, file)  # type: ignore[arg-type]
                 file.flush()
-                storage.upload(bucket, name, filename=file.name)
-        _, build = self._hook.create_build_without_waiting_for_result(
-            build=build_message(request, bucket), project_id=self.project
-        )
-        return str(build)
-
-    def trigger(self, build: str) -> Any:
-        """Fires when the build has ended."""
-        from airflow.providers.google.cloud.triggers.cloud_build import CloudBuildCreateBuildTrigger
-
-        return CloudBuildCreateBuildTrigger(id_=build, project_id=self.project, gcp_conn_id=self.connection)
+                try:
+                    storage.upload(bucket, name, filename=file.name)
+                except NotFound:
+                    raise SettingsError(
+                        f"there is no bucket gs://{bucket} for the sources of Cloud Build: make it with "
+                        f"gcloud storage buckets create gs://{bucket}"
+                    ) from None

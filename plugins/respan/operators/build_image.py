@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
@@ -31,7 +30,8 @@ class BuildImageOperator(BaseOperator):
     An image with the same content is not built again, so a retry finds what an earlier try has built. The engine's
     output is the task's log. A failing build, a refused login or a missing engine is not retried; a registry or daemon
     that can't be reached is. Killing the task, or the supervisor that Airflow runs it under, kills the engine and all
-    that it started. Cloud Build is awaited without a worker; a retry waits for the build that was submitted.
+    that it started. Cloud Build is awaited without a worker, and ends the build itself when its time is up; a retry
+    waits for the build that was submitted, and killing or clearing the task cancels it.
 
     :param pipeline: the pipeline whose settings say how.
     :param revision: the full commit id (templated).
@@ -45,6 +45,7 @@ class BuildImageOperator(BaseOperator):
         self.pipeline = pipeline
         self.revision = revision
         self._process: EngineProcess | None = None
+        self._cloud_build: tuple[cloud_build.CloudBuild, str] | None = None
 
     def execute(self, context: Context) -> BuiltImage:
         end_with_supervisor()
@@ -61,17 +62,21 @@ class BuildImageOperator(BaseOperator):
     def on_kill(self) -> None:
         if self._process is not None:
             self._process.kill()
+        if self._cloud_build is not None:
+            service, build = self._cloud_build
+            service.cancel(build)
 
     def cloud_build_ended(self, context: Context, event: dict[str, Any]) -> BuiltImage:
-        """Resumes when Cloud Build has ended; what it says now is what counts, not what the event said."""
+        """Resumes when the build ``event["build"]`` has ended, or can't be followed."""
         with told_to_airflow():
             settings = load_settings(self.pipeline)
             with self._request(settings, context) as request:
-                ended = next(iter(cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)), None)
-            if ended is not None and cloud_build.usable([ended]) is None:
+                builds = cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)
+                ended = next((build for build in builds if build.id == event["build"]), None)
+            if ended is None or cloud_build.is_running(ended):
+                raise AirflowException(f"Cloud Build {event['build']} can't be followed: the triggerer's log says why")
+            if cloud_build.usable([ended]) is None:
                 raise cloud_build.failure_of(ended)
-            if ended is None or event.get("status") != "success":
-                raise AirflowException(f"Cloud Build can't be followed: {event.get('message')}")
             return cloud_build.built_image(ended, request, reused=False)
 
     def _build_here(self, settings: Settings, request: ImageRequest) -> BuiltImage:
@@ -90,12 +95,9 @@ class BuildImageOperator(BaseOperator):
         if found is not None and found.results.images:
             return cloud_build.built_image(found, request, reused=True)
         build = found.id if found is not None else service.start(request)
+        self._cloud_build = service, build
         self.log.info("waiting for Cloud Build %s", build)
-        raise TaskDeferred(
-            trigger=service.trigger(build),
-            method_name="cloud_build_ended",
-            timeout=timedelta(seconds=request.timeout_seconds),
-        )
+        raise TaskDeferred(trigger=service.trigger(build), method_name="cloud_build_ended")
 
     @contextlib.contextmanager
     def _request(self, settings: Settings, context: Context) -> Iterator[ImageRequest]:
