@@ -139,7 +139,7 @@ def test_a_container_that_fails_fails_its_task_with_its_own_message_if_it_left_o
 def test_a_cancelled_job_leaves_no_process(place: Place, pipe: Path) -> None:
     place.submit(pipeline_spec({"stays": ()}, commands={"stays": _python(_STAYS, str(pipe))}))
     processes = [psutil.Process(int(one)) for one in pipe.read_text().split()]
-    assert len(place.executor.running()) == 1
+    assert place.executor.running() == ["stays"]
     place.cancel()
     assert place.tasks()["stays"].state.name == "CANCELLED"
     assert place.executor.running() == []
@@ -157,6 +157,25 @@ def test_the_end_of_the_cloud_ends_what_runs_and_what_waits(tmp_path: Path, pipe
     assert psutil.wait_procs(processes, timeout=30)[1] == []
     assert executor.executions == [("first", "one")]
     assert [job.state.name for job in service.jobs()] == ["PIPELINE_STATE_CANCELLED"]
+
+
+@pytest.mark.slow
+def test_a_warm_container_ends_with_the_cloud_and_has_an_environment_of_its_own(tmp_path: Path, pipe: Path) -> None:
+    executor = ContainerExecutor(warm=True)
+    service = PipelineService(executor)
+    tells = (
+        f"import os, signal; open({str(pipe)!r}, 'w').write(f'{{os.getpid()}} {{os.environ[\"OWN\"]}}'); signal.pause()"
+    )
+    spec = pipeline_spec({"stays": ()}, commands={"stays": ["python", "-m", "timeit", "-n", "1", "-r", "1", tells]})
+    spec["deploymentSpec"]["executors"]["stays_executor"]["container"]["env"] = [{"name": "OWN", "value": "1"}]
+    with LoopbackCloud(tmp_path / "cloud", services=[service]) as cloud:
+        Place(cloud, service, executor).submit(spec)
+        pid, own = pipe.read_text().split()
+        assert own == "1"
+        process = psutil.Process(int(pid))
+        parent = process.parent()
+    assert psutil.wait_procs([process, parent], timeout=30)[1] == []
+    assert service.jobs()[0].state.name == "PIPELINE_STATE_CANCELLED"
 
 
 def test_what_a_container_leaves_running_ends_with_it(place: Place, pipe: Path) -> None:
