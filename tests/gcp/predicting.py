@@ -7,18 +7,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import TaskDeferred
+from respan.google_credentials import connection_credentials, use_connection
 from respan.operators.predict import PredictOperator
 from respan.triggers.batch_prediction import BatchPredictionTrigger
 
 from ml.names import safe_id
 from ml.storage import Storage, open_storage
+from ml.storage.credentials import set_credentials
 from tests.dags.pipeline_folders import write_pipeline
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.predict_template import RUN
@@ -26,6 +28,7 @@ from tests.gcp.services.serving import Serving, serving
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 BATCH = safe_id(RUN)
+TEMPLATE = "template"
 
 LIST, CREATE, GET, CANCEL = (
     f"JobService.{method}BatchPredictionJob{'s' if method == 'List' else ''}"
@@ -86,25 +89,15 @@ class Task:
 
     def attempt(self) -> Any:
         """One try, to its end."""
-        step: Callable[[], Any] = lambda: self.operator().execute(self.context)  # noqa: E731
+        try:
+            return self.operator().execute(self.context)
+        except TaskDeferred as deferral:
+            waiting = deferral
         while True:
             try:
-                return step()
-            except TaskDeferred as waiting:
-                event = fired(revived(waiting))
-                step = lambda waiting=waiting, event=event: self.resume(waiting, event)  # noqa: E731
-
-    def tries(self, most: int = 4) -> Any:
-        """Try after try, as Airflow makes them: until one succeeds, or fails for good."""
-        for number in range(1, most + 1):
-            try:
-                return self.attempt()
-            except AirflowFailException:
-                raise
-            except AirflowException:
-                if number == most:
-                    raise
-        raise AssertionError
+                return self.resume(waiting, fired(revived(waiting)))
+            except TaskDeferred as deferral:
+                waiting = deferral
 
 
 def revived(waiting: TaskDeferred) -> BatchPredictionTrigger:
@@ -142,32 +135,45 @@ class Stage:
 
     def task(self, settings: str = "") -> Task:
         """A pipeline of its own with a copy of the batch; ``settings``: further lines of its section ``vertex``."""
+        task = self._pipeline(settings)
+        bucket = self.cloud.storage_client().bucket(self.cloud.bucket)
+        for blob in list(bucket.list_blobs(prefix=f"storage/{TEMPLATE}/")):
+            bucket.copy_blob(blob, bucket, blob.name.replace(f"/{TEMPLATE}/", f"/{task.pipeline}/", 1))
+        return task
+
+    def task_of_its_own(self) -> Task:
+        """The same, but made anew: a copy has objects of other generations than its manifest says."""
+        task = self._pipeline("")
+        self.run_in_tfx("-m", "tests.gcp.predict_template", self.root, task.pipeline)
+        return task
+
+    def _pipeline(self, settings: str) -> Task:
         self.made += 1
         name = f"digits_{self.made}"
         common = SETTINGS.format(project=self.cloud.project, region=self.cloud.region)
         write_pipeline(self.pipelines, name, common + settings)
-        bucket = self.cloud.storage_client().bucket(self.cloud.bucket)
-        for blob in list(bucket.list_blobs(prefix="storage/template/")):
-            bucket.copy_blob(blob, bucket, blob.name.replace("/template/", f"/{name}/", 1))
         return Task(name)
 
     def jobs(self, task: Task) -> list[Any]:
         """All jobs that were ever submitted for the task, the newest first."""
+        parent = f"projects/{self.cloud.project}/locations/{self.cloud.region}"
+        found = self.client().list_batch_prediction_jobs(request={"parent": parent})
+        return [job for job in found if job.labels["respan-pipeline"] == task.pipeline]
+
+    def client(self) -> Any:
+        """Google's client of the jobs, as the provider makes it."""
         from airflow.providers.google.cloud.hooks.vertex_ai.batch_prediction_job import BatchPredictionJobHook
 
-        client = BatchPredictionJobHook().get_job_service_client(self.cloud.region)
-        parent = f"projects/{self.cloud.project}/locations/{self.cloud.region}"
-        found = client.list_batch_prediction_jobs(request={"parent": parent})
-        return [job for job in found if job.labels["respan-pipeline"] == task.pipeline]
+        return BatchPredictionJobHook().get_job_service_client(self.cloud.region)
 
     def states(self, task: Task) -> list[str]:
         """The jobs' states, the newest job's first, without what they have in common."""
         return [job.state.name.removeprefix("JOB_STATE_") for job in self.jobs(task)]
 
-    def run_in_tfx(self, *arguments: str, environment: Mapping[str, str] = {}) -> str:  # noqa: B006 - never changed
+    def run_in_tfx(self, *arguments: str) -> str:
         """What a process of TFX's interpreter prints."""
         command = [os.environ["RESPAN_TFX_PYTHON_FOR_TESTS"], *arguments]
-        env = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": "", **environment}
+        env = {**os.environ, "PYTHONPATH": str(PROJECT), "CUDA_VISIBLE_DEVICES": ""}
         done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
@@ -186,6 +192,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         key.write_text(json.dumps(cloud.airflow_key))
         for name, value in cloud.environment.items():
             patch.setenv(name, value)
+        set_credentials(lambda: connection_credentials())  # a new one: what an earlier cloud gave is not used again
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
         stage = Stage(cloud, services, folder / "pipelines")
         patch.setenv("RESPAN_HOME", str(folder / "home"))
@@ -196,8 +203,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         # The instances are there already, and what is left of the commands needs no TensorFlow.
         patch.setenv("RESPAN_TFX_PYTHON", sys.executable)
         stage.pipelines.mkdir()
-        stage.run_in_tfx("-m", "tests.gcp.predict_template", stage.root)
+        stage.run_in_tfx("-m", "tests.gcp.predict_template", stage.root, TEMPLATE)
         yield stage
+        use_connection()
 
 
 @pytest.fixture
