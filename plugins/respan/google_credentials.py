@@ -48,9 +48,11 @@ def connection_credentials() -> Credentials | None:
     return found
 
 
-def access_token() -> str:
-    """A token of those credentials that is good for up to an hour: a secret. Blocks; raises as above, and
-    ``RemoteError`` where none can be had."""
+def access_token() -> str | None:
+    """A token of those credentials that is good for up to an hour: a secret; None for a connection that is anonymous.
+
+    Blocks. Raises as above, and ``RemoteError`` where none can be had.
+    """
     from google.auth.transport.requests import Request
 
     from ml.storage.credentials import credentials
@@ -59,5 +61,5 @@ def access_token() -> str:
         found: Any = connection_credentials() or credentials()
         if not found.valid:
             found.refresh(Request())
-    token: str = found.token
+    token: str | None = found.token
     return token

@@ -117,6 +117,21 @@ def test_a_retry_of_a_failed_task_never_submits_only_clearing_does_once(runs: Ru
     assert runs.states() == ["failed", "succeeded"]
 
 
+def test_a_component_that_failed_in_a_job_that_goes_on_runs_again_after_its_end(runs: Runs) -> None:
+    runs.script.hold("ExampleValidator")
+    runs.service.fail("Transform")
+    runs.start()
+    task = runs.component("Transform")
+    with pytest.raises(AirflowFailException):
+        task.result()
+    task.clear()
+    waiting = task.begin()
+    assert runs.states() == ["running"]
+    runs.script.finish("ExampleValidator")
+    assert task.resume(waiting, asyncio.run(event_of(waiting)))["state"] == "succeeded"
+    assert (runs.states(), runs.calls(CANCEL)) == (["failed", "succeeded"], 0)
+
+
 def test_a_task_cleared_while_it_waits_cancels_the_job_and_starts_the_next_attempt(runs: Runs) -> None:
     runs.script.hold("Trainer")
     runs.script.hold_cancelled()

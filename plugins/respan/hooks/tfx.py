@@ -47,8 +47,9 @@ class TfxHook(BaseHook):
             "RESPAN_HOME": str(home()),
             "RESPAN_STORAGE": storage_root(),
         }
-        if given["RESPAN_STORAGE"].startswith("gs://") and not os.environ.get(EMULATOR):
-            given[ACCESS_TOKEN] = access_token()
+        in_cloud = given["RESPAN_STORAGE"].startswith("gs://") and not os.environ.get(EMULATOR)
+        if in_cloud and (token := access_token()):
+            given[ACCESS_TOKEN] = token
         return given
 
     def start(self, argv: Sequence[str], *, stdout: int, stderr: int) -> Command:
