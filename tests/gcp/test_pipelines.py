@@ -97,6 +97,13 @@ def test_a_job_s_own_entry_stands_among_its_tasks(place: Place) -> None:
     assert {one.parent_task_id for one in entries if one is not own and one.task_name != "first"} == {own.task_id}
 
 
+def test_a_task_also_waits_for_what_gives_it_nothing(place: Place) -> None:
+    spec = pipeline_spec({"a": (), "b": ()})
+    spec["root"]["dag"]["tasks"]["a"]["dependentTasks"] = ["b"]
+    place.submit(pipeline_job(spec))
+    assert place.script.executions == [("first", "b"), ("first", "a")]
+
+
 def test_a_held_task_runs_until_it_is_told_to_end(place: Place) -> None:
     place.script.hold("Transform")
     place.submit()
@@ -204,6 +211,9 @@ def test_the_same_work_on_the_same_inputs_is_taken_from_the_cache(place: Place) 
     first, second = place.details(), place.details("second")
     assert first["Trainer"].outputs == second["Trainer"].outputs
     assert len(place.script.executions) == len(TRAINING)
+    in_second = f'schema_title="tfx.Trainer" AND in_context("{place.service.metadata.context("second")}")'
+    (model,) = second["Trainer"].outputs["trainer"].artifacts
+    assert [one.name for one in place.service.metadata.query(in_second, 9)] == [model.name]
 
 
 def test_another_parameter_or_caching_off_is_no_hit(place: Place) -> None:

@@ -225,12 +225,12 @@ def test_a_resolver_finds_the_newest_artifact_of_its_pipeline_or_none(place: Pla
         return spec
 
     found = []
-    for job, name in (("a", "digits"), ("b", "digits"), ("c", "letters")):
+    for job, name in (("a", "digits"), ("b", "digits"), ("c", "letters"), ("d", "digits")):
         place.submit(with_resolver(name), job)
         found.append(place.tasks(job))
     made = [tasks["make"].outputs["make"].artifacts[0].name for tasks in found]
     resolved = [[one.name for one in tasks["find"].outputs["find"].artifacts] for tasks in found]
-    assert resolved == [[], [made[0]], []]
+    assert resolved == [[], [made[0]], [], [made[1]]]
 
 
 def test_a_resolver_that_asks_for_what_isn_t_there_finds_nothing(place: Place) -> None:
