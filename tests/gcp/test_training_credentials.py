@@ -27,7 +27,6 @@ def bucket(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_airflows_storage_is_reached_as_the_connections_account(runs: Runs, bucket: str) -> None:
-    google_credentials.use_connection()
     open_storage(bucket).write("hello", b"you")
     (call,) = [call for call in runs.cloud.calls if call.method == "storage.objects.insert"]
     assert call.principal == runs.cloud.airflow_principal

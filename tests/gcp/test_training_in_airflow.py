@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from respan.google_credentials import use_connection
 
 from ml import layout
 from ml.records import Span, now
@@ -15,7 +14,6 @@ from ml.storage.gcs import GcsStorage
 from scripts.airflow_local import LocalAirflow
 from tests.dags.pipeline_folders import write_pipeline
 from tests.gcp.services.pipelines import PipelineService
-from tests.gcp.services.pipelines_script import ScriptedExecutor
 from tests.gcp.training_runs import CREATE, SETTINGS
 
 pytest_plugins = ["tests.gcp.training_fixtures"]
@@ -25,23 +23,11 @@ TRAINER, VALIDATOR = "components.Trainer", "components.ExampleValidator"
 
 
 @pytest.fixture
-def script(pipelines_cloud: Any) -> ScriptedExecutor:
-    cloud, service = pipelines_cloud
-    service.detach()
-    script = ScriptedExecutor()
-    service.__init__(script)
-    service.attach(cloud)
-    cloud.calls.clear()
-    return script
-
-
-@pytest.fixture
-def airflow(script: ScriptedExecutor, pipelines_cloud: Any, tmp_path: Path) -> Iterator[LocalAirflow]:
+def airflow(scripted: Any, tmp_path: Path) -> Iterator[LocalAirflow]:
     """With one pipeline, which has one span, and nothing to train on."""
-    cloud, _ = pipelines_cloud
+    cloud, _, _ = scripted
     write_pipeline(tmp_path / "pipelines", NAME, SETTINGS.replace("poll_seconds: 0.02", "poll_seconds: 0.5"))
     span = Span(span=1, batch="b", created=now(), classes={}, train=1, eval=1, duplicates=0, refused=0)
-    use_connection()
     storage = GcsStorage(cloud.bucket, f"airflow/{NAME}")
     storage.write(layout.span(1, layout.SPAN), span.to_json())
     for split in ("train", "eval"):
@@ -59,10 +45,8 @@ def airflow(script: ScriptedExecutor, pipelines_cloud: Any, tmp_path: Path) -> I
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_run_is_followed_cleared_cancelled_and_ended(
-    airflow: LocalAirflow, pipelines_cloud: Any, script: ScriptedExecutor
-) -> None:
-    cloud, service = pipelines_cloud
+def test_a_run_is_followed_cleared_cancelled_and_ended(airflow: LocalAirflow, scripted: Any) -> None:
+    cloud, service, script = scripted
     script.hold("Trainer")
     run = airflow.trigger(DAG, {"target": "vertex"})
 

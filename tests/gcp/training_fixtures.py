@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.cloud.aiplatform_v1 import PipelineJob
+from respan.google_credentials import connection_credentials, use_connection
 
 from ml import layout
 from ml.home import pipeline_storage
 from ml.records import now
 from ml.runs import TrainingRun
+from ml.storage.credentials import set_credentials
 from tests.dags.pipeline_folders import write_pipeline
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.services.pipelines import PipelineService
@@ -26,24 +27,33 @@ def pipelines_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
     """One for the process: gRPC reads the authority to trust only once."""
     service = PipelineService(ScriptedExecutor())
     with LoopbackCloud(tmp_path_factory.mktemp("cloud"), services=[service]) as cloud:
-        before = dict(os.environ)
-        os.environ.update(cloud.environment)
         yield cloud, service
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @pytest.fixture
-def runs(
-    pipelines_cloud: tuple[LoopbackCloud, PipelineService], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Runs]:
-    """A run that was started and is not submitted, on the cloud with a service that knows of nothing."""
+def scripted(
+    pipelines_cloud: tuple[LoopbackCloud, PipelineService], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[LoopbackCloud, PipelineService, ScriptedExecutor]]:
+    """The cloud with a service that knows of nothing, to which this process's clients are led."""
     cloud, service = pipelines_cloud
     service.detach()
     script = ScriptedExecutor()
     service.__init__(script)  # type: ignore[misc]
     service.attach(cloud)
     cloud.calls.clear()
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    set_credentials(lambda: connection_credentials())  # a new one: what another cloud gave is not used again
+    yield cloud, service, script
+    use_connection()
+
+
+@pytest.fixture
+def runs(
+    scripted: tuple[LoopbackCloud, PipelineService, ScriptedExecutor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runs]:
+    """A run that was started and is not submitted."""
+    cloud, service, script = scripted
     monkeypatch.setenv("RESPAN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path / "pipelines"))
     write_pipeline(tmp_path / "pipelines", PIPELINE, SETTINGS)
