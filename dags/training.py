@@ -94,7 +94,7 @@ def training(settings: Settings) -> None:
         }
 
     components = tfx_components(read_graph(name))
-    publish = PublishOperator(task_id="publish", pipeline=name)
+    publish = PublishOperator(task_id="publish", pipeline=name, multiple_outputs=True)
     published: Any = publish.output
     serve = ServeOperator(
         task_id="serve",

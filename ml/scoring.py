@@ -10,12 +10,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from ml import layout, releases
+from ml import releases
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Interval
 from ml.kinds import Labelled, sample_reader
-from ml.local_copy import local_folder
 from ml.prediction.lines import Answer
 from ml.prediction.served import ServedModel
 from ml.records import Record
@@ -66,9 +65,7 @@ def score_folder(
     samples = [(name, sample.label) for name, sample in named if isinstance(sample, Labelled)]
     if not samples:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, <label>/<id>.png")
-    with local_folder(storage, storage.uri(layout.model(version))) as local:
-        # Loading reads all of it. The folder of models/<version>/ is a storage like the one that it is from.
-        model = ServedModel(LocalStorage(local.parents[1]), version, max_pixels=settings.data.max_sample_pixels)
+    model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
     correct = failed = 0
     for lot in _lots(samples):
         answers = model.predict([source.read(name) for name, _ in lot])

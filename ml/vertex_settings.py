@@ -48,7 +48,6 @@ class VertexPredictionSettings(Accelerators):
     starting_replicas: int = Field(1, ge=1, description="Machines that a job starts with.")
     max_replicas: int = Field(4, ge=1, description="Most machines of one job.")
     batch_size: int = Field(64, ge=1, description="Samples in one call of the model.")
-    spot: bool = Field(False, description="Whether it may use cheaper machines that can be taken away at any time.")
 
 
 class VertexEndpointSettings(Accelerators):

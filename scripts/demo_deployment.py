@@ -51,7 +51,7 @@ class DemoDeployment:
             pipelines=str(self.pipelines),
             environment={**self.target.environment, "RESPAN_TFX_PYTHON": str(python)},
         )
-        self.model_side = ModelSide(python, self.airflow.environment)
+        self.model_side = ModelSide(python, {**self.airflow.environment, **self.target.machine})
 
     def storage(self, pipeline: str) -> Storage:
         return open_storage(self.airflow.environment["RESPAN_STORAGE"]).child(pipeline)

@@ -34,10 +34,12 @@ _IMAGE = "europe-west4-docker.pkg.dev/respan-demo/respan/respan:demo"
 @dataclass(frozen=True)
 class DemoTarget:
     """``storage``: the storage root, None for the deployment's own folder. ``environment``: what Airflow needs to know
-    beside that. ``settings``: what replaces the pipeline's own, section by section."""
+    beside that, ``machine`` what a command needs that has no connection of Airflow's. ``settings``: what replaces the
+    pipeline's own, section by section."""
 
     storage: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def install(self, pipeline: str, pipelines: Path) -> None:
@@ -80,6 +82,7 @@ def demo_target(name: str, folder: Path, tfx_python: Path) -> Iterator[DemoTarge
             yield DemoTarget(
                 storage=f"gs://{cloud['buckets'][0]}",
                 environment=cloud["environment"],
+                machine=cloud["workload_environment"],
                 settings={
                     "target": "vertex",
                     "vertex": {
@@ -111,6 +114,7 @@ def _await(ready: Path, process: subprocess.Popen[bytes], log: Path) -> None:
 @contextlib.contextmanager
 def _reached_by_this_process(environment: Mapping[str, str]) -> Iterator[None]:
     from google.oauth2.service_account import Credentials
+
     from ml.storage.credentials import set_credentials
 
     connection = json.loads(environment["AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT"])

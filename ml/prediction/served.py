@@ -8,6 +8,7 @@ from typing import Any
 from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.kinds.image_classification.images import UnusableImageError, decode_images, image_size
+from ml.local_copy import local_folder
 from ml.prediction.lines import Answer
 from ml.storage import Storage
 
@@ -28,7 +29,8 @@ class ServedModel:
         if not storage.exists(f"{folder}/saved_model.pb"):
             raise NotFoundError(f"there is no model in {storage.uri(folder)}: see `python -m ml release list`")
         self._folder = storage.uri(folder)
-        self._model = tf.saved_model.load(self._folder)  # kept: its variables live as long as it does
+        with local_folder(storage, self._folder) as local:
+            self._model = tf.saved_model.load(str(local))  # kept: its variables live as long as it does
         self._signature: Any = self._model.signatures.get(_SIGNATURE)
         self._max_pixels = max_pixels
         if self._signature is None or set(self._signature.structured_input_signature[1]) != {_INPUT}:

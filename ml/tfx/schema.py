@@ -11,9 +11,10 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders import example_coder
 
+from ml import layout
 from ml.errors import DataError
+from ml.local_copy import local_folder
 from ml.storage import Storage
-from ml.tfx.running import window_files
 
 #: Examples that the inference looks at: a schema tells which features there are, not how they are distributed.
 _EXAMPLES = 2_000
@@ -27,9 +28,7 @@ _HEADING = "# What every example has to be. New labels are allowed: the label vo
 def infer_schema(storage: Storage, window: Iterable[int]) -> str:
     """The schema as text. Bytes that start like a PNG or JPEG are images. No other text gets a domain: neither the list
     of the labels that there are now, nor integers where all of them happen to be digits."""
-    files, _ = window_files(storage, window)
-    dataset = tf.data.TFRecordDataset(files["train"], compression_type="GZIP").take(_EXAMPLES)
-    records = list(dataset.as_numpy_iterator())
+    records = _records(storage, window)
     if not records:
         raise DataError("the window has no train examples to infer a schema from")
     options = tfdv.StatsOptions(num_top_values=1, num_rank_histogram_buckets=1)
@@ -46,3 +45,13 @@ def infer_schema(storage: Storage, window: Iterable[int]) -> str:
             feature.image_domain.SetInParent()
     ordered = schema_pb2.Schema(feature=sorted(schema.feature, key=lambda feature: str(feature.name)))
     return _HEADING + str(text_format.MessageToString(ordered))
+
+
+def _records(storage: Storage, window: Iterable[int]) -> list[bytes]:
+    records: list[bytes] = []
+    for number in window:
+        with local_folder(storage, storage.uri(layout.span(number, "train"))) as folder:
+            files = sorted(str(file) for file in folder.iterdir())
+            dataset = tf.data.TFRecordDataset(files, compression_type="GZIP").take(_EXAMPLES - len(records))
+            records += dataset.as_numpy_iterator()
+    return records

@@ -11,7 +11,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "GRPC_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PERSON_AND_PLACE = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "MPLCONFIGDIR", "STORAGE_EMULATOR_HOST")
 _KEPT = frozenset({*_PROXIES, *_CERTIFICATES, *_PERSON_AND_PLACE})
-_KEPT_PREFIXES = ("RESPAN_", "GOOGLE_", "CLOUDSDK_", "GRPC_")
+_KEPT_PREFIXES = ("RESPAN_", "GOOGLE_", "CLOUDSDK_", "GRPC_", "GCE_")
 
 #: Variables that an interpreter or a library reads once, when it starts or is imported: a command that wants other
 #: values than the warm process was started with needs another warm process. They are a part of its address.

@@ -47,7 +47,14 @@ class DagRun:
 
 
 def start(run_type: str = "manual", **params: Any) -> Any:
-    given = {"window": None, "settings": {}, "target": None, "reason": None, "cause": None, "revision": None}
+    given: dict[str, Any] = {
+        "window": None,
+        "settings": {},
+        "target": None,
+        "reason": None,
+        "cause": None,
+        "revision": None,
+    }
     given |= params
     context: Any = {"params": given, "run_id": RUN_ID, "dag_run": DagRun(run_type)}
     return StartRunOperator(task_id="start_run", pipeline="tried").execute(context)

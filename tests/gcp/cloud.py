@@ -26,7 +26,13 @@ from tests.gcp.storage.objects import Objects
 if TYPE_CHECKING:
     from google.cloud.storage import Client
 
-_HTTPS_HOSTS = ("storage.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com", "accounts.google.com")
+_HTTPS_HOSTS = (
+    "storage.googleapis.com",
+    "www.googleapis.com",
+    "oauth2.googleapis.com",
+    "accounts.google.com",
+    "iamcredentials.googleapis.com",
+)
 _GRPC_APIS = ("aiplatform.googleapis.com", "cloudbuild.googleapis.com")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from google.cloud.aiplatform_v1.types import BatchPredictionJob, CreateBatchPredictionJobRequest
 
 from tests.gcp.predicting import BATCH, CREATE, LIST, Stage, prepared, stage
@@ -112,10 +110,3 @@ def test_jobs_are_looked_for_by_respans_own_labels(stage: Stage) -> None:
     assert call.request.filter == (
         f'labels.respan-batch="{BATCH}" AND labels.respan-pipeline="{pipeline}" AND labels.respan-version="1"'
     )
-
-
-def test_spot_machines_are_refused_before_anything_is_submitted(stage: Stage) -> None:
-    task = stage.task("  prediction: {spot: true}\n")
-    with pytest.raises(AirflowFailException, match=r"vertex\.prediction\.spot: .* set it to false"):
-        task.attempt()
-    assert stage.jobs(task) == []

@@ -10,7 +10,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, BaseOperatorLink
 from airflow.sdk.types import TaskInstanceKey
 
-from ml.errors import ConflictError, RemoteError, RespanError, SettingsError
+from ml.errors import ConflictError, RemoteError, RespanError
 from ml.settings import Settings
 from ml.vertex_records import RegisteredModel
 from ml.vertex_settings import LABEL_PREFIX
@@ -72,10 +72,8 @@ class BatchPrediction:
         )
 
     def request(self) -> dict[str, Any]:
-        """The ``BatchPredictionJob`` to create. Raises ``SettingsError`` for what the service doesn't offer."""
+        """The ``BatchPredictionJob`` to create."""
         vertex, machines = self.settings.vertex, self.settings.vertex.prediction
-        if machines.spot:
-            raise SettingsError("vertex.prediction.spot: batch prediction has no spot machines: set it to false")
         machine: dict[str, Any] = {"machine_type": machines.machine_type}
         if machines.accelerator_type is not None:
             machine |= {
