@@ -15,6 +15,8 @@ from ml.records import TrainingCause
 from tests.dags.airflow_home import PROJECT
 from tests.dags.pipeline_folders import write_pipeline
 
+STAGES = ("evaluation", "retraining", "training", "serving")
+
 
 @pytest.fixture
 def pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -26,12 +28,12 @@ def bag() -> Any:
     return DagBag(PROJECT / "dags")
 
 
-def test_every_pipeline_has_its_three_dags_and_nothing_fails_to_import(pipelines: Path) -> None:
+def test_every_pipeline_has_its_four_dags_and_nothing_fails_to_import(pipelines: Path) -> None:
     write_pipeline(pipelines, "first")
     write_pipeline(pipelines, "second")
     found = bag()
     for name in ("first", "second"):
-        assert {f"{name}.evaluation", f"{name}.retraining", f"{name}.training"} <= set(found.dags)
+        assert {f"{name}.{stage}" for stage in STAGES} <= set(found.dags)
     assert not [error for error in found.import_errors.values() if "first" in error or "second" in error]
 
 
@@ -104,7 +106,7 @@ def test_every_cause_and_reason_that_the_retraining_hands_on_is_one_that_the_tra
 def test_one_run_at_a_time_of_each_dag(pipelines: Path) -> None:
     write_pipeline(pipelines, "single")
     dags = bag().dags
-    assert [dags[f"single.{stage}"].max_active_runs for stage in ("evaluation", "retraining", "training")] == [1, 1, 1]
+    assert {dags[f"single.{stage}"].max_active_runs for stage in STAGES} == {1}
 
 
 def test_schedules_owner_tags_and_description_are_the_settings(pipelines: Path) -> None:
@@ -139,7 +141,7 @@ def test_dags_serialize_to_the_same_document_twice(pipelines: Path) -> None:
         ]
 
     first = serialized()
-    assert len(first) == 3
+    assert len(first) == len(STAGES)
     assert serialized() == first
 
 

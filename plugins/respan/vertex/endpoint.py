@@ -197,7 +197,7 @@ def _shift(place: Place, settings: Settings, step: ShiftTraffic) -> None:
             project_id=place.project,
             region=place.region,
             endpoint_id=own,
-            endpoint={"traffic_split": dict(step.traffic), "etag": step.etag},
+            endpoint={"display_name": settings.name, "traffic_split": dict(step.traffic), "etag": step.etag},
             update_mask={"paths": ["traffic_split"]},
             timeout=CALL_SECONDS,
         )
