@@ -45,6 +45,10 @@ BENCHMARKS = (
     Benchmark("prediction", "tfx", "batch prediction, against model.predict on decoded arrays"),
     Benchmark("evaluation", "tfx", "evaluation of a million predictions, against a json.loads loop"),
     Benchmark("training", "airflow", "the training DAG, against TFX's LocalDagRunner in a fresh process"),
+    Benchmark("vertex_mirroring", "airflow", "following 200 runs on Vertex AI, against the Google provider's trigger"),
+    Benchmark(
+        "cloud_storage", "airflow", "gs:// at 20 ms per request, against the Google provider's hook and operator"
+    ),
 )
 
 
