@@ -28,6 +28,7 @@ def after(state: EndpointState | None, step: object) -> EndpointState:
     assert state is not None
     if isinstance(step, Deploy):
         assert str(step.version) not in state.deployed
+        assert not (step.serves_at_once and state.traffic)
         traffic = {str(step.version): 100} if step.serves_at_once else state.traffic
         return EndpointState(state.deployed | {str(step.version)}, traffic)
     if isinstance(step, ShiftTraffic):

@@ -160,6 +160,24 @@ def test_a_retry_attaches_to_the_operation_that_goes_on(stage: Stage, serving_on
     check_two_serves(stage, serving_one)
 
 
+def test_a_deployment_whose_answer_was_lost_is_waited_for_and_not_begun_again(
+    stage: Stage, serving_one: Pipeline
+) -> None:
+    registry.ensure_registered(serving_one.place, serving_one.settings, serving_one.storage, 2)
+    work = f"DeployModel {serving_one.cloud_id}"
+    stage.serving.endpoints.script.hold(work)
+    stage.cloud.faults.add("EndpointService.DeployModel", Fault.DROPPED)
+    task = serving_one.serve(2)
+    with pytest.raises(AirflowException, match="a retry goes on from here"):
+        task.attempt()
+    stage.serving.endpoints.script.wait_until_held(work)
+    task.begin()
+    assert len(stage.requests("EndpointService.DeployModel", serving_one)) == 2  # version 1, version 2
+    stage.serving.endpoints.script.release()
+    task.attempt()
+    check_two_serves(stage, serving_one)
+
+
 def test_the_trigger_looks_through_faults_that_pass(stage: Stage, serving_one: Pipeline) -> None:
     task = serving_one.serve(2)
     waiting = revived(task.begin())
