@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
-from respan.links import PAGES, ReportLink, TrainingRunLink
+from respan.links import PAGES, ReportLink, TrainingRunLink, VertexJobLink, VertexLogLink
+from respan.vertex.batch_prediction import BatchPredictionJobLink
 
 
 def _apps() -> list[dict[str, Any]]:
@@ -24,4 +25,10 @@ class RespanPlugin(AirflowPlugin):
     external_views: list[Any] = [  # noqa: RUF012 - Airflow's own form
         {"name": "Respan", "href": f"{PAGES}/", "destination": "nav", "url_route": "respan", "nav_top_level": True}
     ]
-    operator_extra_links: list[Any] = [ReportLink(), TrainingRunLink()]  # noqa: RUF012 - Airflow's own form
+    operator_extra_links: list[Any] = [  # noqa: RUF012 - Airflow's own form
+        ReportLink(),
+        TrainingRunLink(),
+        VertexJobLink(),
+        VertexLogLink(),
+        BatchPredictionJobLink(),
+    ]

@@ -118,6 +118,13 @@ class TfxNodeOperator(MlCommandOperator):
     def _ended(self, context: Context, run: VertexRun, found: Report) -> Any:
         self.vertex_link = found.link
         if found.state.is_good:
+            self.log.info(
+                "%s on Vertex AI: %s in %.1f s; its log: %s",
+                self.node,
+                found.state.value,
+                found.seconds or 0,
+                found.link,
+            )
             return {
                 "node": self.node,
                 "state": found.state.value,
