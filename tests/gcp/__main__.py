@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from threading import Event
 
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.services import all_services
@@ -25,9 +26,9 @@ def main() -> None:
     )
     arguments.add_argument("--latency", type=float, default=0.0, help="seconds that every call takes longer")
     given = arguments.parse_args()
-    # Blocked before any thread starts, so that none of them takes the signal.
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    ended = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     cloud = LoopbackCloud(
         given.folder,
         project=given.project,
@@ -38,7 +39,7 @@ def main() -> None:
     )
     with cloud:
         published = _publish(cloud)
-        signal.sigwait(ends)
+        ended.wait()
         published.unlink()
 
 

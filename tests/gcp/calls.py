@@ -25,7 +25,8 @@ class Call:
 
     ``method``: ``"PipelineService.CreatePipelineJob"``, ``"storage.objects.insert"``, ``"oauth2.token"``; ``request``:
     the message, or an ``HttpRequest``; ``outcome``: empty until it is answered, then ``"OK"`` or the name of a gRPC
-    status, for HTTP the status as text, and ``"DROPPED"`` where the answer was not sent; ``fault``: what a test asked for.
+    status, for HTTP the status as text, and ``"DROPPED"`` where the answer was not sent;
+    ``fault``: what a test asked for.
     """
 
     number: int

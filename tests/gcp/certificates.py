@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +26,13 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """A new authority, whose key is kept nowhere, and a certificate for Google's hosts, in ``folder``; for two days."""
+    """This process's authority and a new certificate for Google's hosts, in ``folder``; both hold for two days."""
     folder.mkdir(parents=True, exist_ok=True)
-    authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Google Cloud on loopback")])
+    authority_key, authority = _authority()
+    server_key = ec.generate_private_key(ec.SECP256R1())
+    issuer = authority.subject
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "*.googleapis.com")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    authority = (
-        _builder(issuer, issuer, authority_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
     hosts = [x509.DNSName(name) for name in _NAMES]
     addresses = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
@@ -60,6 +55,21 @@ def make_certificates(folder: Path) -> Certificates:
         )
     )
     return made
+
+
+@functools.cache
+def _authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """One for all clouds of a process, its key in memory only: gRPC reads its roots once in a process's life."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Google Cloud on loopback")])
+    certificate = (
+        _builder(name, name, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return key, certificate
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
-import proto
+import proto  # type: ignore[import-untyped]
 from google.protobuf import unknown_fields
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
@@ -29,7 +29,7 @@ def parse(method: Method, data: bytes) -> Any:
     """The request of ``method`` in ``data``. Raises Refusal."""
     try:
         request: Any = (
-            method.request.deserialize(data)
+            method.request.deserialize(data)  # type: ignore[attr-defined]
             if issubclass(method.request, proto.Message)
             else method.request.FromString(data)  # type: ignore[attr-defined]
         )
@@ -92,7 +92,8 @@ def _invalid(problems: Mapping[str, str]) -> Refusal:
 
 
 def _unknown_fields(message: Any, path: str) -> Iterator[str]:
-    for unknown in unknown_fields.UnknownFieldSet(message):
+    found: Any = unknown_fields.UnknownFieldSet(message)
+    for unknown in found:
         yield f"{path}#{unknown.field_number}"
     for field, value in message.ListFields():
         if field.message_type is None:
@@ -124,14 +125,14 @@ def _missing(message: proto.Message, path: str) -> Iterator[str]:
     for field, _value in plain.ListFields():
         if field.message_type is None:
             continue
-        name = field.name if field.name in message.meta.fields else f"{field.name}_"
+        name = field.name if field.name in type(message).meta.fields else f"{field.name}_"
         for item in _items(getattr(message, name, None)):
             if isinstance(item, proto.Message):
                 yield from _missing(item, f"{path}{field.name}.")
 
 
 def _is_set(plain: Any, field: Any) -> bool:
-    """An empty string, list or message counts as unset; a false or a zero can't be told from unset, and counts as set."""
+    """An empty string, list or message is unset; a false or a zero can't be told from unset, and counts as set."""
     if _repeated(field):
         return len(getattr(plain, field.name)) > 0
     if field.message_type is not None:
@@ -160,10 +161,13 @@ def _values(message: Any, path: list[str]) -> Iterator[str]:
         yield from (item for item in _items(value) if isinstance(item, str))
 
 
-@functools.cache
 def _documentation(message: type) -> dict[str, tuple[bool, tuple[str, ...]]]:
     """By field: whether its documentation says that it is required, and the formats of names there."""
-    text = message.__doc__ or ""
+    return _fields(message.__doc__ or "")
+
+
+@functools.cache
+def _fields(text: str) -> dict[str, tuple[bool, tuple[str, ...]]]:
     found = {}
     for name, body in _FIELD.findall(text):
         formats = tuple(dict.fromkeys(re.sub(r"\s+", "", found) for found in _FORMAT.findall(body)))

@@ -107,12 +107,12 @@ class Identity:
     def _signer(self, assertion: str, audiences: list[str] | None) -> str:
         """The account whose key signed ``assertion``; ``audiences`` None: it is for any of Google's services."""
         try:
-            claims = jwt.decode(assertion, verify=False)
+            claims = jwt.decode(assertion, verify=False)  # type: ignore[no-untyped-call]
             with self._lock:
                 keys = dict(self._public_keys.get(str(claims.get("iss")), {}))
             if not keys:
                 raise UnauthenticatedError("Invalid grant: account not found")
-            claims = jwt.decode(assertion, certs=keys, audience=audiences)
+            claims = jwt.decode(assertion, certs=keys, audience=audiences)  # type: ignore[no-untyped-call]
         except ValueError as error:
             raise UnauthenticatedError(f"Invalid JWT: {error}") from error
         audience = str(claims.get("aud", ""))

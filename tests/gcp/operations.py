@@ -9,7 +9,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 import grpc
-import proto
+import proto  # type: ignore[import-untyped]
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.rpc import code_pb2
@@ -63,9 +63,9 @@ class Operations:
     ) -> operations_pb2.Operation:
         """A new operation ``<name_prefix>/operations/<number>`` whose ``work`` runs in a thread of its own.
 
-        ``work`` returns a message of ``response_type``, or raises Refusal, which becomes the operation's error; any other
-        exception becomes INTERNAL. ``on_cancel`` is called once, when a client cancels or the cloud ends: it makes
-        ``work`` return soon. What the work of a cancelled operation returns is dropped.
+        ``work`` returns a message of ``response_type``, or raises Refusal, which becomes the operation's error; any
+        other exception becomes INTERNAL. ``on_cancel`` is called once, when a client cancels or the cloud ends: it
+        makes ``work`` return soon. What the work of a cancelled operation returns is dropped.
         """
         operation = operations_pb2.Operation(name=f"{name_prefix}/operations/{secrets.randbelow(10**18) + 10**18}")
         operation.metadata.Pack(_plain(metadata))

@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
-import proto
+import proto  # type: ignore[import-untyped]
 from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
@@ -119,7 +119,7 @@ class _Endpoint:
         raise AssertionError("abort raises")
 
 
-def _bytes(response: type, answer: Any) -> bytes:
+def _bytes(response: Any, answer: Any) -> bytes:
     if not isinstance(answer, response):
         raise TypeError(f"the handler answered {type(answer).__name__}, not {response.__name__}")
     data = type(answer).serialize(answer) if isinstance(answer, proto.Message) else answer.SerializeToString()

@@ -43,7 +43,7 @@ class Method:
 
 
 class Service(Protocol):
-    """One service. The cloud calls ``attach`` once, before the first request; ``detach`` at its end, to end what runs."""
+    """One service. The cloud calls ``attach`` once, when it begins; ``detach`` at its end, to end what runs."""
 
     name: str
     methods: Mapping[str, Method]

@@ -9,6 +9,7 @@ import io
 import re
 import secrets
 from collections.abc import Callable
+from email.message import Message
 from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
@@ -30,7 +31,7 @@ def perform(request: Request, perform_one: Callable[[Request], Response]) -> Res
     boundary = f"batch_{secrets.token_urlsafe(16)}"
     answers = []
     for part in parts:
-        response = perform_one(_request(part.get_payload(decode=True) or b"", request))
+        response = perform_one(_request(_content(part), request))
         body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
         identifier = re.sub("^<?", "<response-", str(part.get("Content-ID", "")), count=1)
         headers = response.headers | {"Content-Length": str(len(body))}
@@ -47,6 +48,11 @@ def perform(request: Request, perform_one: Callable[[Request], Response]) -> Res
         answers.append("\r\n".join(lines).encode() + body + b"\r\n")
     document = b"".join(answers) + f"--{boundary}--\r\n".encode()
     return Response(200, document, {"Content-Type": f"multipart/mixed; boundary={boundary}"})
+
+
+def _content(part: Message) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
 
 
 def _phrase(status: int) -> str:

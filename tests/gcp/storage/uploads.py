@@ -41,7 +41,7 @@ class Content:
 
 def receive(request: Request, folder: Path) -> tuple[dict[str, Any], Content]:
     """Metadata and content of a media or multipart upload. Raises StorageError for a body that is neither."""
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder)  # noqa: SIM115 - its end is the last reference's
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))  # noqa: SIM115 - its end is the last reference's
     while data := request.body.read(_CHUNK):
         file.write(data)
     size = file.tell()
@@ -150,7 +150,7 @@ class Sessions:
 
     def begin(self, bucket: str, metadata: dict[str, Any], query: Mapping[str, str], principal: str) -> str:
         """A new session's id."""
-        file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._folder)  # noqa: SIM115 - lives as long as the session
+        file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._folder))  # noqa: SIM115 - lives as long as the session
         name = secrets.token_urlsafe(48)
         with self._lock:
             self._sessions[name] = Session(bucket, metadata, query, principal, file)

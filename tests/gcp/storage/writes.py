@@ -198,11 +198,12 @@ def denied(principal: str, permission: str) -> StorageError:
 def _verify(metadata: Mapping[str, Any], content: Content) -> None:
     if not metadata.get("md5Hash") and not metadata.get("crc32c"):
         return
-    md5, crc = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum()
+    md5, crc = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum()  # type: ignore[no-untyped-call]
     for data in content.chunks():
         md5.update(data)
-        crc.update(data)
-    for field, digest in (("md5Hash", md5.digest()), ("crc32c", crc.digest())):
+        crc.update(data)  # type: ignore[no-untyped-call]
+    crc_digest = crc.digest()  # type: ignore[no-untyped-call]
+    for field, digest in (("md5Hash", md5.digest()), ("crc32c", crc_digest)):
         calculated, given = base64.b64encode(digest).decode(), metadata.get(field)
         if given and given != calculated:
             raise StorageError(
