@@ -10,7 +10,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,12 +135,10 @@ class Deployment:
     def collect(self, count: int, *, seed: int, tilted: bool = False, pipeline: str = PIPELINE) -> None:
         """Puts ``count`` new samples into the pipeline's inbox, half of each label. ``tilted``: the camera is held
         at 45°, so that who knows level pictures alone can only guess."""
-        shuffled = random.Random(seed)
-        for number in range(count):
-            label = ("across", "upright")[number % 2]
-            target = self.home / "storage" / pipeline / "inbox" / label / f"{seed}-{number}.png"
+        for name, content in pictures(count, seed=seed, tilted=tilted):
+            target = self.home / "storage" / pipeline / "inbox" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(_png(_stripes(label, shuffled, tilted=tilted)))
+            target.write_bytes(content)
         self._made[pipeline] += count
 
     @property
@@ -149,16 +147,29 @@ class Deployment:
 
     def ml(self, *arguments: str) -> Any:
         """The JSON that ``python -m ml …`` prints, run as a person would beside the running Airflow."""
-        done = subprocess.run(
-            [os.environ["RESPAN_TFX_PYTHON"], "-m", "ml", *arguments, "--json"],
-            env={**os.environ, **self.airflow.environment},
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return run_ml(self.airflow.environment, *arguments)
+
+
+def run_ml(environment: Mapping[str, str], *arguments: str) -> Any:
+    """The JSON that ``python -m ml …`` prints in an environment with ``environment``."""
+    done = subprocess.run(
+        [os.environ["RESPAN_TFX_PYTHON"], "-m", "ml", *arguments, "--json"],
+        env={**os.environ, **environment},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def pictures(count: int, *, seed: int, tilted: bool = False) -> Iterator[tuple[str, bytes]]:
+    """New samples, half of each label: their names below the inbox, which begin with the label, and their bytes."""
+    shuffled = random.Random(seed)
+    for number in range(count):
+        label = ("across", "upright")[number % 2]
+        yield f"{label}/{seed}-{number}.png", _png(_stripes(label, shuffled, tilted=tilted))
 
 
 def _stripes(label: str, shuffled: random.Random, *, tilted: bool) -> list[list[int]]:
