@@ -58,7 +58,7 @@ def serve(storage: Storage, version: int, reason: str, *, share: int = 100, agai
     earlier version back. A repeat changes nothing. Raises ``NotFoundError`` for a version that isn't released or whose
     model is gone.
     """
-    _check_model(storage, version)
+    check_model(storage, version)
 
     def change(current: Serving | None) -> ServingChange | None:
         if current is not None and not again and any(version in past.traffic for past in current.history):
@@ -101,10 +101,10 @@ def rollback(storage: Storage, *, to: int | None = None, reason: str | None = No
     def change(current: Serving | None) -> ServingChange | None:
         if current is None:
             raise NotFoundError(f"nothing was released yet in {storage.root}: there is nothing to roll back")
-        target = to if to is not None else _before(current)
+        target = to if to is not None else version_before(current)
         if target is None:
             raise NotFoundError(f"version {current.version} is the first that served: there is nothing to roll back to")
-        _check_model(storage, target)
+        check_model(storage, target)
         if current.traffic == {target: 100}:
             return None
         return ServingChange(
@@ -114,14 +114,16 @@ def rollback(storage: Storage, *, to: int | None = None, reason: str | None = No
     return _change(storage, change)
 
 
-def _check_model(storage: Storage, version: int) -> None:
+def check_model(storage: Storage, version: int) -> None:
+    """Raises ``NotFoundError`` for a version that isn't released, or whose model is gone."""
     read_release(storage, version)
     if next(storage.list(layout.model(version)), None) is None:
         raise NotFoundError(f"the model of version {version} is gone: {storage.uri(layout.model(version))} is empty")
 
 
-def _before(current: Serving) -> int | None:
-    """The version that served before the present one first did: going back twice never goes forward."""
+def version_before(current: Serving) -> int | None:
+    """The version that served before the present one first did: going back twice never goes forward. None for the
+    first."""
     leading = [max(past.traffic, key=lambda v: (past.traffic[v], v)) for past in current.history]
     first = leading.index(current.version)
     return leading[first - 1] if first else None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml import layout, releases
+from ml import releases
 from ml.errors import NotFoundError
-from ml.records import Serving
 from ml.storage import Storage
 
 
@@ -28,23 +27,13 @@ def choose(storage: Storage, version: int | None, share: int, reason: str | None
     if version is not None:
         return _checked(storage, ServingChoice(version, share, reason or "let serve by hand"))
     current = releases.serving(storage)
-    earlier = _before(current) if current else None
+    earlier = releases.version_before(current) if current else None
     if current is None or earlier is None:
         now = f"version {current.version} is the first that served" if current else "nothing was released yet"
         raise NotFoundError(f"there is no version to go back to in {storage.root}: {now}")
     return _checked(storage, ServingChoice(earlier, share, reason or f"rolled back from version {current.version}"))
 
 
-def _before(current: Serving) -> int | None:
-    """Going back twice never goes forward."""
-    leading = [Serving(history=[change]).version for change in current.history]
-    first = leading.index(current.version)
-    return leading[first - 1] if first else None
-
-
 def _checked(storage: Storage, choice: ServingChoice) -> ServingChoice:
-    releases.read_release(storage, choice.version)
-    folder = layout.model(choice.version)
-    if next(storage.list(folder), None) is None:
-        raise NotFoundError(f"the model of version {choice.version} is gone: {storage.uri(folder)} is empty")
+    releases.check_model(storage, choice.version)
     return choice
