@@ -25,6 +25,7 @@ def main() -> None:
         "--bucket", action="append", help="may be given more than once (default: the project's name)"
     )
     arguments.add_argument("--latency", type=float, default=0.0, help="seconds that every call takes longer")
+    arguments.add_argument("--storage-only", action="store_true", help="no services but Cloud Storage")
     given = arguments.parse_args()
     ended = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -34,7 +35,7 @@ def main() -> None:
         project=given.project,
         region=given.region,
         buckets=given.bucket or [given.project],
-        services=all_services(),
+        services=[] if given.storage_only else all_services(),
         latency=given.latency,
     )
     with cloud:
