@@ -25,7 +25,7 @@ _SECONDS = 60.0
 
 @contextmanager
 def cloud_process(folder: Path) -> Iterator[dict[str, str]]:
-    """The variables that lead a process to a new, empty Cloud Storage with the bucket :data:`BUCKET`, as a service account."""
+    """The variables that lead a process to a new, empty Cloud Storage with the bucket :data:`BUCKET`, as an account."""
     log = folder / "cloud.log"
     command = [_python(), "-m", "tests.gcp", "--storage-only", "--folder", str(folder), "--bucket", BUCKET]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PROJECT), str(PROJECT / "plugins")))}
