@@ -62,7 +62,7 @@ PARAMS = {
         type=["null", "string"],
         enum=[None, *get_args(Target)],
         title="Target",
-        description="Where it runs. Empty: as the settings say.",
+        description="Where it is trained. Empty: as the settings say, which also say where releases serve.",
     ),
     "reason": REASON,
     "cause": CAUSE,
@@ -96,12 +96,7 @@ def training(settings: Settings) -> None:
     components = tfx_components(read_graph(name))
     publish = PublishOperator(task_id="publish", pipeline=name, multiple_outputs=True)
     published: Any = publish.output
-    serve = ServeOperator(
-        task_id="serve",
-        pipeline=name,
-        version=published["version"],
-        target="{{ ti.xcom_pull(task_ids='start_run')['target'] }}",
-    )
+    serve = ServeOperator(task_id="serve", pipeline=name, version=published["version"])
     end_run = EndRunOperator(task_id="end_run").as_teardown()
     StartRunOperator(task_id="start_run", pipeline=name) >> [components, end_run]
     if settings.training.approval:

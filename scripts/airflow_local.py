@@ -48,6 +48,8 @@ SETTINGS = {
     "AIRFLOW__API__HOST": "127.0.0.1",
     # A task is refused its start while SQLite is busy; the default of 5 s is short on a small machine.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+    # A task that is deferred and back within it fails its try: its supervisor has not told of its first end yet.
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "AIRFLOW__SCHEDULER__USAGE_STATS": "False",
 }

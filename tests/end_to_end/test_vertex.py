@@ -148,15 +148,15 @@ def test_each_attempt_had_one_job(lived: VertexLived) -> None:
     assert lived.deployment.pipelines.created == len(jobs)
 
 
-def test_each_release_of_vertex_is_registered_once_and_the_newest_alone_serves(lived: VertexLived) -> None:
+def test_each_release_is_registered_once_where_the_settings_say_so_and_the_newest_alone_serves(
+    lived: VertexLived,
+) -> None:
     assert registered(lived) == {
-        "respan-stripes": [{"release-1"}, {"release-2", "production"}],
-        "respan-stripes-at-home": [{"release-1", "production"}],
+        "respan-stripes": [{"release-1"}, {"release-2"}, {"release-3", "production"}],
     }
-    for pipeline, deployed_id in ((PIPELINE, "2"), (AT_HOME_PIPELINE, "1")):
-        endpoint = lived.deployment.endpoint(pipeline)
-        assert [model.id for model in endpoint.deployed_models] == [deployed_id]
-        assert dict(endpoint.traffic_split) == {deployed_id: 100}
+    endpoint = lived.deployment.endpoint(PIPELINE)
+    assert [model.id for model in endpoint.deployed_models] == ["3"]
+    assert dict(endpoint.traffic_split) == {"3": 100}
 
 
 def test_storage_has_each_release_once(lived: VertexLived) -> None:

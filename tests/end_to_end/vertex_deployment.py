@@ -40,9 +40,6 @@ vertex:
 
 _QUICK_RECOVERY = {
     **QUICK_RECOVERY,
-    # So long the scheduler may not be told that a worker is done with a task that waits in the triggerer. Where that is
-    # back before, as here, the scheduler takes the news for a failure and has the task tried again.
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
 }

@@ -25,8 +25,9 @@ _AWAITED = "vertex_operation"
 class ServeOperator(MlCommandOperator):
     """Gives a released version its share of the traffic, and returns what ``python -m ml release serve`` does.
 
-    On the target ``vertex`` the version is first registered in the model registry and, where
-    ``vertex.endpoint.enabled``, deployed to the pipeline's endpoint next to those that run; then the traffic shifts.
+    Where the pipeline's settings say ``target: vertex``, wherever the version was trained, it is first registered in
+    the model registry and, where ``vertex.endpoint.enabled``, deployed to the pipeline's endpoint next to those that
+    run; then the traffic shifts.
     Only when the endpoint has it, storage says so too and the alias ``production`` moves; at last what serves no longer
     is undeployed. Until the shift, those that served before have all the traffic; a retry goes on where a try stopped.
     What takes minutes is awaited in the triggerer.
@@ -37,10 +38,9 @@ class ServeOperator(MlCommandOperator):
     :param reason: recorded in the history of who served; None: what the release was made for.
     :param again: whether a version that has served before is put back; otherwise nothing changes then, so that a retry
         can't undo a roll back.
-    :param target: ``local`` or ``vertex``; None: the target in the pipeline's settings.
     """
 
-    template_fields: Sequence[str] = (*MlCommandOperator.template_fields, "version", "share", "reason", "target")
+    template_fields: Sequence[str] = (*MlCommandOperator.template_fields, "version", "share", "reason")
 
     def __init__(
         self,
@@ -50,7 +50,6 @@ class ServeOperator(MlCommandOperator):
         share: Any = 100,
         reason: Any = None,
         again: bool = False,
-        target: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(arguments=["release", "serve", check_pipeline_name(pipeline)], **kwargs)
@@ -59,7 +58,6 @@ class ServeOperator(MlCommandOperator):
         self.share = share
         self.reason = reason
         self.again = again
-        self.target = target
 
     def execute(self, context: Context) -> Any:
         if _is_nothing(self.version):
@@ -67,7 +65,7 @@ class ServeOperator(MlCommandOperator):
             return None
         with told_to_airflow():
             settings = load_settings(self.pipeline)
-            on_vertex = (self.target or settings.target) == "vertex"
+            on_vertex = settings.target == "vertex"
             if on_vertex:
                 self._prepare(context, settings)
         document = self._run_serve(context)

@@ -136,10 +136,11 @@ class TfxNodeOperator(MlCommandOperator):
         remember(context, found.job, waiting=False)
         if found.state is State.CANCELLED:
             return self._cancelled(context, run, found)
+        error = found.error.removeprefix(f"{self.node} failed: ").rstrip(".")
         remedy = "fix it, then clear this task: what succeeded is taken from the cache"
         if found.state is State.NOT_RUN:
-            raise AirflowFailException(f"{self.node} was not run: {found.error}: {remedy}; job: {found.link}")
-        raise AirflowFailException(f"component {self.node} failed: {found.error}: {remedy}; log: {found.link}")
+            raise AirflowFailException(f"{self.node} was not run: {error}: {remedy}; job: {found.link}")
+        raise AirflowFailException(f"component {self.node} failed: {error}: {remedy}; log: {found.link}")
 
     def _cancelled(self, context: Context, run: VertexRun, found: Report) -> Any:
         """Where another task was cleared while both waited, the run goes on with its next attempt, which may be about
