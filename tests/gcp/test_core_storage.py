@@ -138,3 +138,10 @@ def test_permissions_and_tokens_are_checked(bucket: storage.Bucket, core_cloud: 
     assert bucket.blob("a").download_as_bytes() == b"data"
     assert "401" in [call.outcome for call in core_cloud.calls]
     assert len(core_cloud.calls.of("oauth2.token")) > exchanged
+
+
+def test_a_bucket_tells_that_its_folders_are_names_alone(bucket: storage.Bucket) -> None:
+    layout = bucket.client._connection.api_request("GET", f"/b/{bucket.name}/storageLayout")
+    assert layout["hierarchicalNamespace"] == {"enabled": False}
+    with pytest.raises(exceptions.NotFound):
+        bucket.client._connection.api_request("GET", "/b/nowhere/storageLayout")

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from respan.triggers import batch_prediction as trigger_module
+from respan.triggers import google_work
 from respan.vertex import batch_prediction
 from respan.vertex.place import place_of
 
@@ -35,7 +36,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer is waited for long, so that DEADLINE is quick."""
     for module in (batch_prediction, trigger_module):
         monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
-    monkeypatch.setattr(trigger_module, "_SECONDS_BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(google_work, "_SECONDS_BETWEEN_TRIES", 0.01)
 
 
 def held(stage: Stage) -> Task:
@@ -190,7 +191,7 @@ def test_a_failed_job_is_told_with_its_error_and_its_page_and_a_next_try_submits
 def test_a_job_that_a_person_cancelled_fails_the_task_and_is_submitted_again_when_it_is_cleared(stage: Stage) -> None:
     task = held(stage)
     waiting = task.begin()
-    batch_prediction.BatchPredictionJobs(revived(waiting).place).cancel(stage.jobs(task)[0].name)
+    batch_prediction.BatchPredictionJobs(place_of(load_settings(task.pipeline))).cancel(stage.jobs(task)[0].name)
     event = fired(revived(waiting))
     with pytest.raises(AirflowFailException, match="the job was cancelled: clear this task to submit another one"):
         task.resume(waiting, event)

@@ -18,6 +18,7 @@ _ROUTES = [
             r"/storage/v1/b/(?P<bucket>[^/]+)",
             {"GET": "buckets.get", "DELETE": "buckets.delete", "PATCH": "buckets.patch"},
         ),
+        (r"/storage/v1/b/(?P<bucket>[^/]+)/storageLayout", {"GET": "buckets.getStorageLayout"}),
         (r"/storage/v1/b/(?P<bucket>[^/]+)/o", {"GET": "objects.list"}),
         (
             rf"(?:/download)?/storage/v1{_OBJECT}",
@@ -41,6 +42,7 @@ _PERMISSIONS = {
     "storage.objects.patch": "storage.objects.update",
     "storage.buckets.patch": "storage.buckets.update",
     "storage.buckets.insert": "storage.buckets.create",
+    "storage.buckets.getStorageLayout": "storage.objects.list",
     # The address of a session is its permission.
     "storage.objects.insert.chunk": "",
     "storage.objects.insert.cancel": "",

@@ -28,6 +28,19 @@ class Buckets:
     def get(self, call: ApiCall, request: Request, principal: str) -> Response:
         return json_response(self._shown(self.require(call.bucket), request))
 
+    def layout(self, call: ApiCall, request: Request, principal: str) -> Response:
+        """Whether folders are real in it, which newer file systems, such as TensorFlow's, ask first. They aren't."""
+        self.require(call.bucket)
+        return json_response(
+            {
+                "kind": "storage#storageLayout",
+                "bucket": call.bucket,
+                "location": self._cloud.region.upper(),
+                "locationType": "region",
+                "hierarchicalNamespace": {"enabled": False},
+            }
+        )
+
     def list(self, call: ApiCall, request: Request, principal: str) -> Response:
         status, document = self._upstream.document("GET", f"/storage/v1/b?project={self._cloud.project}")
         expect(status, document, "")

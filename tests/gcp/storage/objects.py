@@ -30,6 +30,7 @@ class Objects:
         reads, writes = Reads(self._upstream, records), Writes(self._upstream, records, buckets, cloud, self._folder)
         self._calls: dict[str, Callable[[ApiCall, Request, str], Response]] = {
             "storage.buckets.get": buckets.get,
+            "storage.buckets.getStorageLayout": buckets.layout,
             "storage.buckets.list": buckets.list,
             "storage.buckets.insert": buckets.insert,
             "storage.buckets.delete": buckets.delete,
