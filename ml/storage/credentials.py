@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: A bearer token that lives an hour or less. A secret: it is in no message, and it is never written anywhere.
 ACCESS_TOKEN = "RESPAN_ACCESS_TOKEN"  # noqa: S105 (the variable's name)
 EMULATOR = "STORAGE_EMULATOR_HOST"
+KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 Source = Callable[[], "Credentials | None"]
@@ -37,7 +38,7 @@ def set_credentials(source: Source | None) -> None:
 
 def identity() -> tuple[object, ...]:
     """What :func:`credentials` depends on: while it is equal, credentials that were found before stay good."""
-    return _source, os.environ.get(ACCESS_TOKEN), os.environ.get(EMULATOR)
+    return _source, *(os.environ.get(name) for name in (ACCESS_TOKEN, EMULATOR, KEY_FILE))
 
 
 def credentials() -> Credentials:

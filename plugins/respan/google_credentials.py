@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ml.errors import NotFoundError
 from ml.storage.credentials import set_credentials
-from respan.vertex.connection import connection_errors
-from respan.vertex.failures import google_errors
-from respan.vertex.place import DEFAULT_CONNECTION
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -36,6 +33,9 @@ def connection_credentials() -> Credentials | None:
     """
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 
+    from respan.vertex.connection import connection_errors
+    from respan.vertex.place import DEFAULT_CONNECTION
+
     named = os.environ.get(CONNECTION)
     connection = named or DEFAULT_CONNECTION
     try:
@@ -56,6 +56,7 @@ def access_token() -> str | None:
     from google.auth.transport.requests import Request
 
     from ml.storage.credentials import credentials
+    from respan.vertex.failures import google_errors
 
     with google_errors("get an access token for Cloud Storage"):
         found: Any = connection_credentials() or credentials()

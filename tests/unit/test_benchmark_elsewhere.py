@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.elsewhere import client, elsewhere
 
+pytest.importorskip("airflow", reason="benchmarks run in Airflow's environment")
+
 
 def _process(_: None) -> int:
     return os.getpid()

@@ -64,6 +64,7 @@ def test_a_checkouts_modules_are_copied_and_a_run_starts_with_them(
         "reason": "its code changed",
         "revision": A,
         "image": IMAGE,
+        "target": "local",
     }
 
 

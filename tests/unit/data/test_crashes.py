@@ -151,6 +151,7 @@ def test_a_release_killed_anywhere_is_finished_by_its_retry(tmp_path: Path) -> N
     def release(storage: LocalStorage) -> None:
         version = claim_number(storage, "models", by="run-2")
         record_release(storage, record(version, "run-2"))
+        storage.write(f"{layout.model(version)}/saved_model.pb", b"model")
         serve(storage, version, "trained on demand")
 
     for storage in every_kill(tmp_path, first_release, release):
