@@ -118,7 +118,7 @@ def test_a_failed_component_fails_its_task_with_a_line_that_names_cause_and_log(
     assert {task for task, state in states.items() if state == "failed"} == {TRAINER}
     assert {states[task] for task in set(states) - ended_well - {TRAINER}} == {"upstream_failed"}
     (line,) = [line for line in lived.failed.log.splitlines() if "component Trainer failed" in line]
-    assert f"component Trainer failed: {OUT_OF_MEMORY}" in line
+    assert f"component Trainer failed: {OUT_OF_MEMORY.rstrip('.')}: " in line
     assert "; log: https://console.cloud.google.com/logs/" in line
 
 
