@@ -44,7 +44,6 @@ def airflow(scripted: Any, tmp_path: Path) -> Iterator[LocalAirflow]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.timeout(600)
 def test_a_run_is_followed_cleared_cancelled_and_ended(airflow: LocalAirflow, scripted: Any) -> None:
     cloud, service, script = scripted
