@@ -20,6 +20,7 @@ from respan.triggers.data_sufficiency import DataSufficiencyTrigger
 
 from ml.freezing import freeze
 from ml.home import pipeline_storage
+from ml.layout import model
 from ml.records import ReleaseRecord, now
 from ml.releases import record_release, serve
 from ml.settings import load_settings
@@ -174,6 +175,7 @@ def per_class(pipeline: Path, minimum: int) -> None:
 def release(*classes: str) -> None:
     storage = pipeline_storage("watched")
     record = ReleaseRecord(version=1, run="r", window=[1], created=now(), metrics={}, classes=list(classes), code="0")
+    storage.write(f"{model(1)}/saved_model.pb", b"model")
     serve(storage, record_release(storage, record).version, "for the test")
 
 
