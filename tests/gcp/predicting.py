@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -25,6 +24,7 @@ from tests.dags.pipeline_folders import write_pipeline
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.predict_template import RUN
 from tests.gcp.services.serving import Serving, serving
+from tests.gcp.triggering import fired, revived_as
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 BATCH = safe_id(RUN)
@@ -101,20 +101,7 @@ class Task:
 
 
 def revived(waiting: TaskDeferred) -> BatchPredictionTrigger:
-    """The trigger in the triggerer, which gets it as text."""
-    name, arguments = waiting.trigger.serialize()
-    assert name == f"{BatchPredictionTrigger.__module__}.{BatchPredictionTrigger.__name__}"
-    return BatchPredictionTrigger(**json.loads(json.dumps(arguments)))
-
-
-def fired(trigger: BatchPredictionTrigger) -> Any:
-    """The payload of the trigger's one event."""
-
-    async def run() -> list[Any]:
-        return [event.payload async for event in trigger.run()]
-
-    (payload,) = asyncio.run(run())
-    return payload
+    return revived_as(BatchPredictionTrigger, waiting)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import sys
@@ -26,6 +25,7 @@ from ml.storage.credentials import set_credentials
 from tests.dags.pipeline_folders import write_pipeline
 from tests.gcp.cloud import LoopbackCloud
 from tests.gcp.services.serving import Serving, serving
+from tests.gcp.triggering import fired, revived_as
 
 SETTINGS = """
 kind: image_classification
@@ -100,20 +100,7 @@ class Task:
 
 
 def revived(waiting: TaskDeferred) -> VertexOperationTrigger:
-    """The trigger in the triggerer, which gets it as text."""
-    name, arguments = waiting.trigger.serialize()
-    assert name == f"{VertexOperationTrigger.__module__}.{VertexOperationTrigger.__name__}"
-    return VertexOperationTrigger(**json.loads(json.dumps(arguments)))
-
-
-def fired(trigger: VertexOperationTrigger) -> Any:
-    """The payload of the trigger's one event."""
-
-    async def run() -> list[Any]:
-        return [event.payload async for event in trigger.run()]
-
-    (payload,) = asyncio.run(run())
-    return payload
+    return revived_as(VertexOperationTrigger, waiting)
 
 
 @dataclass(frozen=True)

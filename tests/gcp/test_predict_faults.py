@@ -15,9 +15,10 @@ from respan.vertex.place import place_of
 
 from ml.settings import load_settings
 from tests.gcp.faults import Fault
-from tests.gcp.predicting import CANCEL, CREATE, GET, LIST, Stage, Task, fired, prepared, revived, stage
+from tests.gcp.predicting import CANCEL, CREATE, GET, LIST, Stage, Task, prepared, revived, stage
 from tests.gcp.service import Refusal
 from tests.gcp.services.scripts import out_of_quota, preempted
+from tests.gcp.triggering import fired
 
 __all__ = ["prepared", "stage"]
 

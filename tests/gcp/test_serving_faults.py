@@ -10,8 +10,9 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 from respan.vertex import endpoint, operations, registry
 
 from tests.gcp.faults import Fault
-from tests.gcp.serve_stage import Pipeline, Stage, Task, fired, prepared, revived, stage
+from tests.gcp.serve_stage import Pipeline, Stage, Task, prepared, revived, stage
 from tests.gcp.services.scripts import out_of_quota
+from tests.gcp.triggering import fired
 
 __all__ = ["prepared", "stage"]
 

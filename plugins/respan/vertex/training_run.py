@@ -16,7 +16,7 @@ from typing import Any
 from ml import layout
 from ml.errors import ConflictError, NotFoundError, SettingsError
 from ml.home import pipeline_storage
-from ml.runs import read_run
+from ml.runs import TrainingRun, read_run
 from ml.settings import Settings, load_settings
 from respan.vertex.names import labels, resource_id
 from respan.vertex.pipeline_jobs import PipelineJobs
@@ -40,10 +40,10 @@ class VertexRun:
     @classmethod
     def of(cls, pipeline: str, run_id: str) -> VertexRun:
         """The run as its settings place it. Blocks: it may read the connection."""
-        settings = run_settings(pipeline, run_id)
+        run = read_run(pipeline_storage(pipeline), run_id)
+        settings = _settings_of(run)
         place = place_of(settings)
-        run = read_run(pipeline_storage(pipeline), run_id).run
-        return cls(pipeline, run, place.connection, place.project, place.region, settings.vertex.poll_seconds)
+        return cls(pipeline, run.run, place.connection, place.project, place.region, settings.vertex.poll_seconds)
 
     @classmethod
     def told(cls, context: Any, start_task_id: str) -> VertexRun | None:
@@ -98,9 +98,9 @@ class VertexRun:
                 )
 
 
-def run_settings(pipeline: str, run_id: str) -> Settings:
+def _settings_of(run: TrainingRun) -> Settings:
     """The installed settings, with what the run was given in place of their values."""
-    return load_settings(pipeline, read_run(pipeline_storage(pipeline), run_id).settings)
+    return load_settings(run.pipeline, run.settings)
 
 
 def job_to_submit(pipeline: str, run_id: str) -> Any:
@@ -111,9 +111,10 @@ def job_to_submit(pipeline: str, run_id: str) -> Any:
     from google.cloud.aiplatform_v1.types import PipelineJob
     from google.protobuf.json_format import Parse, ParseError
 
-    settings = run_settings(pipeline, run_id)
     storage = pipeline_storage(pipeline)
-    name = layout.run(read_run(storage, run_id).run, layout.VERTEX_JOB)
+    run = read_run(storage, run_id)
+    settings = _settings_of(run)
+    name = layout.run(run.run, layout.VERTEX_JOB)
     job = PipelineJob()
     try:
         Parse(storage.read(name), PipelineJob.pb(job))
@@ -122,7 +123,7 @@ def job_to_submit(pipeline: str, run_id: str) -> Any:
             f"{storage.uri(name)} is no pipeline job: {' '.join(str(error).split())}: clear start_run"
         ) from error
     vertex = settings.vertex
-    job.labels.update(labels(settings, run=read_run(storage, run_id).run))
+    job.labels.update(labels(settings, run=run.run))
     if vertex.service_account:
         job.service_account = vertex.service_account
     if vertex.network:
