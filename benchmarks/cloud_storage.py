@@ -31,6 +31,7 @@ from benchmarks.result import Result
 from ml import layout
 from ml.claims import claim_number
 from ml.inbox import count
+from ml.kinds.image_classification.kind import KIND
 from ml.parallel import map_ahead
 from ml.records import Claim, OpenBatch, now
 from ml.storage import ABSENT, open_storage
@@ -109,7 +110,7 @@ class Sides:
         sensor.poke({})  # it never says yes at once
 
         def ours(_: int) -> None:
-            _must_be(count(self._storage, THRESHOLD), THRESHOLD)
+            _must_be(count(self._storage, KIND, THRESHOLD), THRESHOLD)
 
         def peer(_: int) -> None:
             _must_be(sensor.poke({}), True)

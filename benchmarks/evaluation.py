@@ -117,7 +117,7 @@ def _batch(count: int) -> str:
 
 def _train(storage: Storage) -> None:
     """A release with its reference, and the pictures that the batches name again and again."""
-    from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+    from ml.kinds.images.statistics import STATISTICS, statistics_rows
 
     images, labels = digits(PICTURES)
     write_inbox(Path(storage.uri(layout.INBOX)), images, labels)

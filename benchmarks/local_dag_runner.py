@@ -13,11 +13,11 @@ def main(pipeline: str, run_id: str) -> None:
     from tfx import v1 as tfx
 
     from ml.home import pipeline_storage
+    from ml.pipeline_modules import bind_pipeline
     from ml.runs import start_run
     from ml.settings import load_settings
     from ml.tfx.factory import create_pipeline
     from ml.tfx.running import run_spec
-    from ml.tfx.sources import bind_pipeline
 
     storage = pipeline_storage(pipeline)
     run = start_run(pipeline, storage, run_id, None, {})

@@ -73,7 +73,7 @@ def _release(storage: Storage, classes: list[str]) -> Any:
     import keras
     import tensorflow as tf
 
-    from ml.kinds.image_classification.decoding import decode_images
+    from ml.kinds.images.decoding import decode_images
     from ml.pipelines.image_classification.model import build_model
     from ml.pipelines.image_classification.settings import ModelSettings
 

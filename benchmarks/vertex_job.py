@@ -11,8 +11,8 @@ from ml.logs import quiet
 def main(pipeline: str, bucket: str, image: str, file: str) -> None:
     """Compiles ``pipeline`` with all its components, and with nothing of a run's own but ``bucket`` and ``image``."""
     quiet()
+    from ml.pipeline_modules import bind_pipeline
     from ml.settings import load_settings
-    from ml.tfx.sources import bind_pipeline
     from ml.tfx.vertex_spec import PARAMETERS, VertexPlace, compile_spec
 
     bind_pipeline(pipeline)

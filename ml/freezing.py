@@ -18,7 +18,8 @@ import google_crc32c
 from ml import layout
 from ml.batches import check_refused_share, open_batch, read_batch, write_local_lines
 from ml.errors import ConflictError, DataError, NotFoundError
-from ml.kinds import Labelled, sample_reader
+from ml.kinds import kind_of
+from ml.kinds.kind import Part
 from ml.names import safe_id
 from ml.parallel import map_ahead
 from ml.records import Batch, BatchState, ManifestEntry, OpenBatch, now
@@ -151,12 +152,12 @@ def _counted(entries: Iterable[ManifestEntry], counts: Counter[bool]) -> Iterato
 
 
 def _entries(inbox: Storage, settings: Settings, listed: Iterable[ObjectInfo]) -> Iterator[ManifestEntry]:
-    sample_of = sample_reader(settings.kind)
+    kind = kind_of(settings)
 
     def entry(info: ObjectInfo) -> ManifestEntry | None:
         """The entry, its index still missing; None for an object that was read, and is not as it was listed."""
-        found = sample_of(info.name)
-        refused = None if isinstance(found, Labelled) else found.reason
+        found = kind.part_of(info.name)
+        refused = None if isinstance(found, Part) else found.reason
         refused = _unfit(info, settings.data.max_sample_bytes) or refused
         crc32c = info.crc32c or ""
         if refused is None and not crc32c:
@@ -170,7 +171,7 @@ def _entries(inbox: Storage, settings: Settings, listed: Iterable[ObjectInfo]) -
             generation=info.generation,
             size=info.size,
             crc32c=crc32c,
-            label=found.label if isinstance(found, Labelled) and refused is None else None,
+            label=found.label if isinstance(found, Part) and refused is None else None,
             refused=refused,
         )
 

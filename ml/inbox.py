@@ -15,16 +15,16 @@ from ml import layout
 from ml.batches import open_batch, read_manifest
 from ml.data_sufficiency import Requirement, Stock
 from ml.errors import NotFoundError
-from ml.kinds import Labelled, class_folder, sample_reader
+from ml.kinds.kind import Kind, Part
 from ml.storage import Storage
 
 
-def count(storage: Storage, at_least: int, *, kind: str = "image_classification") -> int:
+def count(storage: Storage, kind: Kind, at_least: int) -> int:
     """How many new samples the inbox holds, counted up to ``at_least``."""
     return sum(1 for _ in islice(_labels(storage, kind), max(at_least, 0)))
 
 
-def take_stock(storage: Storage, needed: Requirement, *, kind: str = "image_classification") -> Stock:
+def take_stock(storage: Storage, kind: Kind, needed: Requirement) -> Stock:
     """The new samples in the inbox, counted as far as ``needed`` asks.
 
     Each class is counted in its own folder: a rare one is found without listing all of the others. Memory grows with
@@ -35,22 +35,21 @@ def take_stock(storage: Storage, needed: Requirement, *, kind: str = "image_clas
         if needed.classes is None:
             folders = list(storage.child(layout.INBOX).folders())
         else:
-            folders = [class_folder(kind, label) for label in needed.classes]
+            folders = [kind.class_folder(label) or "" for label in needed.classes]
         for folder in folders:
             per_class.update(islice(_labels(storage, kind, folder), needed.per_class))
-    return Stock(count(storage, needed.samples, kind=kind), per_class)
+    return Stock(count(storage, kind, needed.samples), per_class)
 
 
-def _labels(storage: Storage, kind: str, folder: str = "") -> Iterator[str]:
+def _labels(storage: Storage, kind: Kind, folder: str = "") -> Iterator[str]:
     """The label of each new sample in a folder of the inbox, or in all of it."""
-    sample_of = sample_reader(kind)
     frozen = _frozen(storage)
     for info in storage.child(layout.INBOX).list(folder):
         if info.size == 0 or info.irregular is not None:
             continue
-        sample = sample_of(info.name)
-        if isinstance(sample, Labelled) and hash((info.name, info.generation)) not in frozen:
-            yield sample.label
+        sample = kind.part_of(info.name)
+        if isinstance(sample, Part) and hash((info.name, info.generation)) not in frozen:
+            yield sample.label or ""
 
 
 @dataclass(frozen=True, slots=True)

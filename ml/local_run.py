@@ -202,7 +202,7 @@ def _empty(folder: Path) -> Path:
 
 def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
     """Has the pipeline write its samples to ``folder``. Their paths in it: those to train on, and those held back."""
-    from ml.tfx.sources import bind_pipeline
+    from ml.pipeline_modules import bind_pipeline
 
     folder.mkdir()
     code = pipeline_folder(settings.name)

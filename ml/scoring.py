@@ -14,7 +14,8 @@ from ml import releases
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Interval
-from ml.kinds import Labelled, sample_reader
+from ml.kinds import kind_of
+from ml.kinds.kind import Part
 from ml.prediction.lines import Answer
 from ml.prediction.served import ServedModel
 from ml.records import Record
@@ -59,10 +60,10 @@ def score_folder(
             raise NotFoundError(f"{settings.name} has no release yet: train and release it first")
         version = serving.version
     version = releases.read_release(storage, version).version
-    sample_of = sample_reader(settings.kind)
+    kind = kind_of(settings)
     source = LocalStorage(folder.absolute())
-    named = [(info.name, sample_of(info.name)) for info in source.list()]
-    samples = [(name, sample.label) for name, sample in named if isinstance(sample, Labelled)]
+    named = [(info.name, kind.part_of(info.name)) for info in source.list()]
+    samples = [(name, sample.label or "") for name, sample in named if isinstance(sample, Part)]
     if not samples:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, <label>/<id>.png")
     model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)

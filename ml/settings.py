@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
+from ml.kinds import OWN, allowed_kinds, kind_names, load_kind
 from ml.pipeline_files import pipeline_files
 from ml.settings_section import Section
 from ml.settings_sections import (
@@ -40,7 +42,9 @@ class Settings(Section):
 
     name: str = Field(exclude=True)
     description: str = Field("", description="One line, shown in Airflow.")
-    kind: Literal["image_classification"] = Field(description="What a sample is and how it is judged; see ml/kinds/.")
+    kind: str = Field(
+        description="What a sample is and how it is judged: a kind in ml/kinds, or own for the kind.py in its folder."
+    )
     target: Target = Field("local", description="Where its runs run; vertex needs storage in gs://.")
     owner: str = Field("respan", description="Airflow's owner of the DAGs.")
     tags: list[str] = Field(default_factory=list, description="Further tags of the DAGs.")
@@ -51,6 +55,13 @@ class Settings(Section):
     ci_cd: CiCdSettings = CiCdSettings()
     vertex: VertexSettings = VertexSettings()
     model: Any = Field(None, description="The pipeline's own settings.")
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind not in (*kind_names(), OWN):
+            raise PydanticCustomError("kind", "{allowed}", {"allowed": allowed_kinds()})
+        return kind
 
 
 def load_settings(pipeline: str, overrides: Mapping[str, str] | None = None) -> Settings:
@@ -77,9 +88,14 @@ def load_settings_file(file: Path, overrides: Mapping[str, str] | None = None) -
         raise SettingsError(_one_line(file, Settings, error)) from error
     own = _model_settings(file.parent)
     try:
-        return settings.model_copy(update={"model": own.model_validate(model or {})})
+        settings = settings.model_copy(update={"model": own.model_validate(model or {})})
     except ValidationError as error:
         raise SettingsError(_one_line(file, own, error, "model.")) from error
+    try:
+        load_kind(settings.kind, settings.name, file.parent).check(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{file}: {error}") from error
+    return settings
 
 
 def _read(file: Path) -> dict[str, Any]:

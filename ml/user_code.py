@@ -33,7 +33,7 @@ def user_code(folder: Path) -> Iterator[None]:
 
 def load_function(folder: Path, module: str, name: str) -> Callable[..., Any]:
     """The function ``name`` of a module of the pipeline in ``folder``, which has to be bound already
-    (:func:`ml.tfx.sources.bind_pipeline`). Raises ``CodeError`` where there is none or the import fails."""
+    (:func:`ml.pipeline_modules.bind_pipeline`). Raises ``CodeError`` where there is none or the import fails."""
     with user_code(folder):
         function = getattr(importlib.import_module(module), name, None)
     if not callable(function):

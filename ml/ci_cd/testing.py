@@ -107,9 +107,9 @@ def _target(
         use_checkout(checkout)
         try:
             settings: Any = importlib.import_module("ml.settings")
-            sources: Any = importlib.import_module("ml.tfx.sources")
+            modules: Any = importlib.import_module("ml.pipeline_modules")
             further = settings.load_settings(pipeline).ci_cd.test_arguments
-            sources.bind_pipeline(pipeline)
+            modules.bind_pipeline(pipeline)
         except Exception as error:
             traceback.print_exc()
             sys.stderr.write(f"error: {_one_line(error)}\n")

@@ -12,8 +12,8 @@ from ml import layout
 from ml.errors import NotFoundError
 from ml.evaluation.mistakes import Instance
 from ml.evaluation.reference import Column
-from ml.kinds.image_classification.images import Pixels, UnusableImageError, decode_images
-from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+from ml.kinds.images.encoded import Pixels, UnusableImageError, decode_images
+from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.parallel import map_ahead
 from ml.storage import Storage
 

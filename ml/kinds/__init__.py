@@ -1,41 +1,63 @@
-"""What differs between kinds of model, one package each: how a sample lies in the inbox, how it becomes an example, how
-a prediction is scored and reported. Everything else in ``ml`` is the same for every kind.
+"""Kinds of model, one package each; what a kind has to tell is in :mod:`ml.kinds.kind`.
 
-A kind's package has ``samples`` (light, with the functions ``sample_of`` and ``class_folder``) and heavy modules beside
-it.
+``images`` and ``classification`` are no kinds: they hold what several have in common. A pipeline may bring a kind of
+its own, ``kind.py`` in its folder, with ``kind: own`` in its settings.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml.errors import CodeError, SettingsError
+from ml.kinds.kind import Kind
+from ml.user_code import user_code
+
+if TYPE_CHECKING:
+    from ml.settings import Settings
+
+#: The value of the setting ``kind`` for a pipeline with a ``kind.py``.
+OWN = "own"
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """The name of a sample that fits its kind's layout, and the label that the name gives it."""
-
-    label: str
+def kind_names() -> list[str]:
+    """The kinds that come with Respan."""
+    return sorted(file.parent.name for file in Path(__file__).parent.glob("*/kind.py"))
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """The name of an object that can't be a sample, and why, for people."""
-
-    reason: str
+def allowed_kinds() -> str:
+    return f"allowed: {', '.join(kind_names())}, or {OWN} for a kind.py in the pipeline's folder"
 
 
-SampleOf = Callable[[str], "Labelled | Unusable"]
+def kind_of(settings: Settings) -> Kind:
+    """The kind of the pipeline, see :func:`load_kind`."""
+    from ml.home import pipeline_folder
+
+    folder = pipeline_folder(settings.name) if settings.kind == OWN else Path()
+    return load_kind(settings.kind, settings.name, folder)
 
 
-def sample_reader(kind: str) -> SampleOf:
-    """The function of ``kind`` that tells from an object's name (relative to the inbox) what sample it is."""
-    read: SampleOf = importlib.import_module(f"ml.kinds.{kind}.samples").sample_of
-    return read
+def load_kind(kind: str, pipeline: str, folder: Path) -> Kind:
+    """The kind that the settings of the pipeline in ``folder`` name; they are known to be valid.
+
+    Raises ``SettingsError`` where an own kind has no ``kind.py``, ``CodeError`` where that can't be imported.
+    """
+    if kind == OWN:
+        return _own(pipeline, folder)
+    loaded: Kind = importlib.import_module(f"ml.kinds.{kind}.kind").KIND
+    return loaded
 
 
-def class_folder(kind: str, label: str) -> str:
-    """The folder (relative to the inbox) in which samples of ``kind`` with this label lie."""
-    folder: str = importlib.import_module(f"ml.kinds.{kind}.samples").class_folder(label)
-    return folder
+def _own(pipeline: str, folder: Path) -> Kind:
+    from ml.pipeline_modules import bind_pipeline
+
+    file = folder / "kind.py"
+    if not file.is_file():
+        raise SettingsError(f"{file} is missing: with `kind: {OWN}` it has to define KIND")
+    bind_pipeline(pipeline, folder)
+    with user_code(folder):
+        kind = getattr(importlib.import_module(f"ml.pipelines.{pipeline}.kind"), "KIND", None)
+    if not isinstance(kind, Kind):
+        raise CodeError(f"{file}: KIND has to be an instance of a subclass of ml.kinds.kind.Kind")
+    return kind

@@ -15,7 +15,7 @@ import msgspec
 from ml import releases
 from ml.batches import check_refused_share, read_manifest, write_refusals
 from ml.fetching import Fetched, fetch
-from ml.kinds.image_classification.images import UnusableImageError, decode_images
+from ml.kinds.images.encoded import UnusableImageError, decode_images
 from ml.parallel import map_ahead
 from ml.prediction.documents import (
     Instances,

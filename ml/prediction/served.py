@@ -7,7 +7,7 @@ from typing import Any
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.kinds.image_classification.images import UnusableImageError, decode_images, image_size
+from ml.kinds.images.encoded import UnusableImageError, decode_images, image_size
 from ml.local_copy import local_folder
 from ml.prediction.lines import Answer
 from ml.storage import Storage

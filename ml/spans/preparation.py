@@ -21,9 +21,9 @@ from ml.claims import claim_number, held_number
 from ml.errors import ConflictError, DataError
 from ml.fetching import Fetched, fetch
 from ml.kinds.image_classification.examples import encode_example
-from ml.kinds.image_classification.images import Encoded, UnusableImageError
 from ml.kinds.image_classification.inspection import Inspected, inspect, statistics_columns
-from ml.kinds.image_classification.statistics import STATISTICS
+from ml.kinds.images.encoded import Encoded, UnusableImageError
+from ml.kinds.images.statistics import STATISTICS
 from ml.records import Batch, BatchState, Claim, Span
 from ml.settings import Settings
 from ml.spans import splits

@@ -8,10 +8,11 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from ml.graph import Graph, GraphNode, graph_source
 from ml.home import pipeline_folder
+from ml.pipeline_modules import bind_pipeline
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.run_spec import RunSpec
-from ml.tfx.sources import FUNCTIONS, bind_pipeline
+from ml.tfx.sources import FUNCTIONS
 from ml.user_code import load_function
 
 

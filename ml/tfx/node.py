@@ -17,12 +17,12 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from ml.errors import ComponentError, NotFoundError, RespanError
 from ml.home import home, pipeline_folder
+from ml.pipeline_modules import bind_pipeline
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.failures import cause
 from ml.tfx.metadata import FileLock, LockedMetadata, node_execution
 from ml.tfx.run_spec import RunSpec
-from ml.tfx.sources import bind_pipeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _bind(pipeline: str, modules: str | None) -> None:
-    from ml.tfx.sources import bind_pipeline
+    from ml.pipeline_modules import bind_pipeline
 
     bind_pipeline(pipeline, _fetched(pipeline, modules) if modules is not None else None)
 

@@ -8,6 +8,7 @@ from ml.batches import open_batch
 from ml.data_sufficiency import Requirement, Stock, requirement, shortage
 from ml.home import pipeline_storage
 from ml.inbox import take_stock
+from ml.kinds import kind_of
 from ml.releases import read_release, serving
 from ml.settings import Settings
 from ml.storage import Storage
@@ -42,7 +43,7 @@ def look(settings: Settings) -> InboxState:
     held = open_batch(storage)
     if held is not None:
         return InboxState(Stock(0), needed, held.batch)
-    return InboxState(take_stock(storage, needed, kind=settings.kind), needed, None)
+    return InboxState(take_stock(storage, kind_of(settings), needed), needed, None)
 
 
 def _released_classes(storage: Storage) -> list[str] | None:

@@ -16,7 +16,7 @@ import numpy as np
 from ml import layout, releases
 from ml.evaluation.reference import ReferencePredictions
 from ml.freezing import freeze
-from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.prediction.instances import write_instances
 from ml.records import ReleaseRecord, now
 from ml.settings import Settings

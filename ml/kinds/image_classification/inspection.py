@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ml.kinds.image_classification.images import (
+from ml.kinds.images.encoded import (
     Encoded,
     UnusableImageError,
     content_digest,
     decode_part,
     in_parts,
 )
-from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.parallel import map_ahead
 
 
@@ -29,7 +29,7 @@ def inspect(encoded: Iterable[Encoded], max_pixels: int) -> Iterator[list[Inspec
     """For each image in order, what it shows, or why it can't be used; part by part.
 
     One thread decodes ahead, in TensorFlow, while the caller's does the rest in Python: more would only wait for
-    each other. ``encoded`` is taken from at most three parts ahead (see ``images.in_parts``).
+    each other. ``encoded`` is taken from at most three parts ahead (see ``encoded.in_parts``).
     """
     for images in map_ahead(decode_part, in_parts(encoded, max_pixels), threads=1, ahead=2):
         rows = iter(statistics_rows([image for image in images if not isinstance(image, UnusableImageError)]))

@@ -15,9 +15,9 @@ from ml.errors import SettingsError
 from ml.kinds.image_classification.augmentation import augment
 from ml.kinds.image_classification.backbone_names import BACKBONES
 from ml.kinds.image_classification.backbones import image_features
+from ml.pipeline_modules import bind_pipeline
 from ml.pipelines.image_classification.settings import ModelSettings
 from ml.settings import load_settings
-from ml.tfx.sources import bind_pipeline
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from ml.kinds.image_classification.decoding import decode_images
+from ml.kinds.images.decoding import decode_images
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:

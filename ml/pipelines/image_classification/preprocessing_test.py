@@ -13,8 +13,8 @@ import tensorflow_transform.beam as tft_beam
 from PIL import Image
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
-from ml.kinds.image_classification.decoding import decode_images
-from ml.tfx.sources import bind_pipeline
+from ml.kinds.images.decoding import decode_images
+from ml.pipeline_modules import bind_pipeline
 
 
 def encode(pixels: np.ndarray, kind: str = "PNG") -> bytes:

@@ -13,12 +13,12 @@ from pathlib import Path
 from ml import layout
 from ml.freezing import freeze
 from ml.home import pipeline_folder, pipeline_storage
+from ml.pipeline_modules import bind_pipeline
 from ml.runs import start_run
 from ml.settings import load_settings
 from ml.settling import settle
 from ml.spans.preparation import prepare
 from ml.storage import Storage
-from ml.tfx.sources import bind_pipeline
 from ml.tfx.vertex_run import write_job
 from ml.user_code import load_function, user_code
 

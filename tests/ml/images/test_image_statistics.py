@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.kinds.image_classification.images import image_statistics
-from ml.kinds.image_classification.statistics import STATISTICS, statistics_rows
+from ml.kinds.images.encoded import image_statistics
+from ml.kinds.images.statistics import STATISTICS, statistics_rows
 
 
 def test_a_black_and_a_white_image_are_the_ends_of_brightness() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml.kinds.image_classification.images import (
+from ml.kinds.images.encoded import (
     UnusableImageError,
     content_hash,
     decode_image,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ml import layout, releases
 from ml.freezing import freeze
-from ml.kinds.image_classification.decoding import decode_images
+from ml.kinds.images.decoding import decode_images
 from ml.records import ReleaseRecord, now
 from ml.settings import Settings
 from ml.settings_sections import DataSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ml import layout
-from ml.kinds.image_classification.images import content_hash, decode_image
+from ml.kinds.images.encoded import content_hash, decode_image
 from ml.storage import Storage
 
 Draw = Callable[..., bytes]

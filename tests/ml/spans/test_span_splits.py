@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml import layout, windows
 from ml.freezing import freeze
-from ml.kinds.image_classification.images import content_hash, decode_image
+from ml.kinds.images.encoded import content_hash, decode_image
 from ml.settings import Settings
 from ml.settings_sections import DataSettings
 from ml.settling import settle

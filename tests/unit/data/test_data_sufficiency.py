@@ -12,6 +12,7 @@ from ml.data_sufficiency import Requirement, Stock, requirement, shortage
 from ml.errors import NotFoundError
 from ml.freezing import freeze
 from ml.inbox import count, take_stock
+from ml.kinds.image_classification.kind import KIND
 from ml.settings import Settings
 from ml.settings_sections import EvaluationSettings
 from ml.storage import ObjectInfo, Storage
@@ -50,7 +51,7 @@ class PagedStorage:
 
 
 def state(storage: Any, needed: Requirement) -> str | None:
-    return shortage(needed, take_stock(storage, needed))
+    return shortage(needed, take_stock(storage, KIND, needed))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_an_evaluation_waits_for_as_many_as_a_verdict_needs() -> None:
 
 def test_of_a_million_samples_no_page_is_listed_beyond_the_threshold() -> None:
     inbox: Any = PagedStorage(a=1_000_000)
-    assert count(inbox, 2_500) == 2_500
+    assert count(inbox, KIND, 2_500) == 2_500
     assert inbox.pages == 3
 
 
@@ -110,7 +111,7 @@ def test_before_the_first_release_a_million_samples_cost_a_page_for_each_class()
 def test_counting_all_of_a_million_names_takes_no_memory_for_them() -> None:
     inbox: Any = PagedStorage(a=200_000)
     tracemalloc.start()
-    take_stock(inbox, Requirement(1_000_000, 1_000_000, ("a",)))
+    take_stock(inbox, KIND, Requirement(1_000_000, 1_000_000, ("a",)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert inbox.pages == 400
@@ -132,4 +133,4 @@ def test_labels_with_spaces_quotes_and_unicode_are_counted_by_themselves(storage
     labels = ('it\'s a "cat"', "größer", "日本 語")
     for label in labels:
         storage.write(f"inbox/{label}/1.png", b"not looked into")
-    assert take_stock(storage, Requirement(3, 1, labels)) == Stock(3, dict.fromkeys(labels, 1))
+    assert take_stock(storage, KIND, Requirement(3, 1, labels)) == Stock(3, dict.fromkeys(labels, 1))

@@ -20,6 +20,7 @@ from ml.batches import (
 from ml.errors import ConflictError, DataError
 from ml.freezing import checksum, freeze
 from ml.inbox import count
+from ml.kinds.image_classification.kind import KIND
 from ml.records import BatchState, Settlement
 from ml.settings import Settings
 from ml.settling import return_batch, settle
@@ -176,10 +177,10 @@ def test_the_sensors_count_stops_at_the_threshold(storage: Storage, monkeypatch:
             yield info
 
     monkeypatch.setattr(kind, "list", counted)
-    assert count(storage, 5) == 5
+    assert count(storage, KIND, 5) == 5
     assert listed == 5
-    assert count(storage, 100) == 30
-    assert count(storage, 0) == 0
+    assert count(storage, KIND, 100) == 30
+    assert count(storage, KIND, 0) == 0
 
 
 def test_the_sensors_count_leaves_out_what_is_no_sample_and_what_is_frozen(
@@ -187,12 +188,12 @@ def test_the_sensors_count_leaves_out_what_is_no_sample_and_what_is_frozen(
 ) -> None:
     collect(storage, "3/a.png", "3/b.png", "readme.txt", "3/x.gif")
     storage.write("inbox/3/empty.png", b"")
-    assert count(storage, 100) == 2
+    assert count(storage, KIND, 100) == 2
     freeze(storage, settings, "run 1")
-    assert count(storage, 100) == 0
+    assert count(storage, KIND, 100) == 0
     storage.write("inbox/3/a.png", b"replaced: a new sample")
     collect(storage, "3/c.png")
-    assert count(storage, 100) == 2
+    assert count(storage, KIND, 100) == 2
 
 
 SEGMENT = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.kinds import Labelled, Unusable, class_folder, sample_reader
-from ml.kinds.image_classification.samples import sample_of
+from ml.kinds import kind_of
+from ml.kinds.image_classification.kind import KIND
+from ml.kinds.kind import Part, Unusable
+from ml.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -25,8 +27,8 @@ from ml.kinds.image_classification.samples import sample_of
     ],
 )
 def test_a_name_of_the_layout_gives_its_label(name: str, label: str) -> None:
-    assert sample_of(name) == Labelled(label)
-    assert name.startswith(f"{class_folder('image_classification', label)}/")
+    assert KIND.part_of(name) == Part(name, "sample", label)
+    assert name.startswith(f"{KIND.class_folder(label)}/")
 
 
 @pytest.mark.parametrize(
@@ -50,19 +52,19 @@ def test_a_name_of_the_layout_gives_its_label(name: str, label: str) -> None:
     ],
 )
 def test_any_other_name_is_refused_with_the_reason(name: str, reason: str) -> None:
-    found = sample_of(name)
+    found = KIND.part_of(name)
     assert isinstance(found, Unusable)
     assert reason in found.reason
 
 
 @given(name=st.text())
 def test_every_name_is_told_and_a_labelled_one_is_one_folder_deep(name: str) -> None:
-    found = sample_of(name)
-    if isinstance(found, Labelled):
+    found = KIND.part_of(name)
+    if isinstance(found, Part) and found.label is not None:
         assert name.count("/") == 1
         assert name.startswith(f"{found.label}/")
         assert found.label.isprintable() or all(ord(c) >= 0x20 for c in found.label)
 
 
-def test_the_kind_of_a_pipeline_finds_its_reader() -> None:
-    assert sample_reader("image_classification") is sample_of
+def test_a_pipeline_has_the_kind_that_its_settings_name() -> None:
+    assert kind_of(load_settings("image_classification")) is KIND

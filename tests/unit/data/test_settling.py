@@ -19,6 +19,7 @@ from ml.batches import (
 from ml.errors import ConflictError, NotFoundError
 from ml.freezing import freeze
 from ml.inbox import count
+from ml.kinds.image_classification.kind import KIND
 from ml.records import BatchState, OpenBatch, Refusal, Settlement, Span, now
 from ml.settings import Settings
 from ml.settling import return_batch, settle
@@ -126,7 +127,7 @@ def test_a_returned_batch_is_as_if_it_had_never_been(storage: Storage, settings:
         assert returned.state is BatchState.RETURNED
     collect(storage, "3/b.png")
     assert open_batch(storage) is None
-    assert count(storage, 10) == 2
+    assert count(storage, KIND, 10) == 2
     with pytest.raises(ConflictError, match="was returned"):
         settle(storage, batch.id)
     assert freeze(storage, settings, "run 2").samples == 2

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from ml.kinds.image_classification.statistics import ImageStatistics
+    from ml.kinds.images.statistics import ImageStatistics
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -151,8 +151,8 @@ def content_digest(pixels: Pixels) -> bytes:
 
 
 def image_statistics(pixels: Pixels) -> ImageStatistics:
-    """What drift of the pictures themselves is measured on; see :mod:`ml.kinds.image_classification.statistics`."""
-    from ml.kinds.image_classification import statistics
+    """What drift of the pictures themselves is measured on; see :mod:`ml.kinds.images.statistics`."""
+    from ml.kinds.images import statistics
 
     return statistics.ImageStatistics(*map(float, statistics.statistics_rows([pixels])[0]))
 

@@ -1,0 +1,1 @@
+"""What every kind of model on images shares: encoded images, checked and decoded; their statistics."""
