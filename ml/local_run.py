@@ -20,6 +20,7 @@ from ml.audit import audit
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
 from ml.home import pipeline_folder, pipeline_storage
+from ml.kinds import kind_of
 from ml.records import Record
 from ml.runs import start_run
 from ml.settings import Settings, load_settings
@@ -144,7 +145,7 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     predict(storage, settings, second)
     report = evaluate(storage, settings, second)
     settle(storage, second)
-    _check_balance(storage)
+    _check_balance(storage, settings)
     stages.end("evaluate", f"{report.verdict.value}, accuracy {report.metric.value:.4g} of {report.counts.evaluated}")
     return LocalRunResult(
         pipeline=pipeline,
@@ -237,8 +238,8 @@ def _collect(storage: Storage, folder: Path, samples: list[Path]) -> None:
         (folder / sample).rename(target)
 
 
-def _check_balance(storage: Storage) -> None:
-    found = audit(storage)
+def _check_balance(storage: Storage, settings: Settings) -> None:
+    found = audit(storage, kind_of(settings))
     if not found.balanced:
         raise CodeError(
             f"{found.lost} samples were lost and {found.duplicated} duplicated: {'; '.join(found.problems)}"

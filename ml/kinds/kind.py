@@ -148,7 +148,7 @@ class Kind(ABC):
         """What the object ``name`` (relative to the inbox) is. Decides from the name alone: no I/O."""
 
     def class_folder(self, label: str) -> str | None:
-        """The folder of the inbox with the samples of this label; None where names don't tell labels."""
+        """The folder with the samples of this label, in the folder of each role; None where names don't tell labels."""
         return None
 
     def check(self, settings: Settings) -> None:

@@ -90,7 +90,7 @@ def _collect(
     waiting: deque[Fetched] = deque()  # what is being decoded: a few parts
 
     def encoded() -> Iterator[Encoded]:
-        for sample in chain.from_iterable(fetch(storage, read_manifest(storage, batch.id))):
+        for sample in chain.from_iterable(fetch(storage, read_manifest(storage, batch.id), whole=True)):
             waiting.append(sample)
             yield sample.data if sample.missing is None else UnusableImageError(sample.missing)
 

@@ -16,6 +16,7 @@ from ml.batches import open_batch, read_batch, read_manifest, write_refusals
 from ml.claims import claim_number
 from ml.errors import NotFoundError
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
 from ml.names import safe_id
 from ml.records import BatchState, Refusal, ReleaseRecord, now
 from ml.releases import read_release, record_release, rollback, serve, serving
@@ -105,11 +106,11 @@ def test_a_freeze_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, setti
     freeze(whole, settings, RUN)
     expected = state(Path(whole.uri()))
     for storage in every_kill(tmp_path, lambda s: fill_inbox(Path(s.uri())), lambda s: freeze(s, settings, RUN)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         freeze(storage, settings, RUN)
         assert state(Path(storage.uri())) == expected
-        assert audit(storage).batch == 6
+        assert audit(storage, KIND).batch == 6
 
 
 @pytest.mark.slow
@@ -119,13 +120,13 @@ def test_a_settling_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, set
     settled = settle(whole, BATCH)
     expected = state(Path(whole.uri()))
     for storage in every_kill(tmp_path, lambda s: freeze_and_refuse(s, settings), lambda s: settle(s, BATCH)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         assert_held_while_open(storage)
         assert settle(storage, BATCH).settlement == settled.settlement
         assert state(Path(storage.uri())) == expected
         assert open_batch(storage) is None
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.archived, after_the_retry.quarantined, after_the_retry.balanced) == (2, 4, True)
 
 
@@ -136,11 +137,11 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, setti
         lambda s: freeze_and_refuse(s, settings),
         lambda s: return_batch(s, BATCH, quarantine_refused=True),
     ):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         assert_held_while_open(storage)
         return_batch(storage, BATCH, quarantine_refused=True)
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (2, 4, True)
         assert open_batch(storage) is None
         assert freeze(storage, settings, "the next run").samples == 2

@@ -12,6 +12,7 @@ import pytest
 from ml.audit import audit
 from ml.batches import open_batch
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
 from ml.settings import Settings
 from ml.settling import return_batch, settle
 from ml.storage import Storage
@@ -130,10 +131,10 @@ def test_a_freeze_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, s
     freeze(whole, settings, RUN)
     expected = state(whole)
     for storage in every_kill(bucket, fill_inbox, lambda s: freeze(s, settings, RUN)):
-        assert (audit(storage).collected, audit(storage).balanced) == (3, True)
+        assert (audit(storage, KIND).collected, audit(storage, KIND).balanced) == (3, True)
         freeze(storage, settings, RUN)
         assert state(storage) == expected
-        assert audit(storage).batch == 3
+        assert audit(storage, KIND).batch == 3
 
 
 @pytest.mark.slow
@@ -143,13 +144,13 @@ def test_a_settling_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage,
     settled = settle(whole, BATCH)
     expected = state(whole)
     for storage in every_kill(bucket, lambda s: freeze_and_refuse(s, settings), lambda s: settle(s, BATCH)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (3, 0, 0)
         assert_held_while_open(storage)
         assert settle(storage, BATCH).settlement == settled.settlement
         assert state(storage) == expected
         assert open_batch(storage) is None
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.archived, after_the_retry.quarantined, after_the_retry.balanced) == (1, 2, True)
 
 
@@ -160,10 +161,10 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, s
         lambda s: freeze_and_refuse(s, settings),
         lambda s: return_batch(s, BATCH, quarantine_refused=True),
     ):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (3, 0, 0)
         assert_held_while_open(storage)
         return_batch(storage, BATCH, quarantine_refused=True)
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (1, 2, True)
         assert freeze(storage, settings, "the next run").samples == 1
