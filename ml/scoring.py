@@ -15,8 +15,8 @@ from ml.errors import DataError, NotFoundError
 from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Interval
 from ml.kinds import kind_of
+from ml.kinds.classification.answers import Answer
 from ml.kinds.kind import Part
-from ml.prediction.lines import Answer
 from ml.prediction.served import ServedModel
 from ml.records import Record
 from ml.settings import Settings
@@ -66,7 +66,7 @@ def score_folder(
     samples = [(name, sample.label or "") for name, sample in named if isinstance(sample, Part)]
     if not samples:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, <label>/<id>.png")
-    model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
+    model = ServedModel(storage, version, kind.serving(settings))
     correct = failed = 0
     for lot in _lots(samples):
         answers = model.predict([source.read(name) for name, _ in lot])

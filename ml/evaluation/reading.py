@@ -16,11 +16,11 @@ import numpy as np
 from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.forked import in_a_fork
-from ml.evaluation.join import REFUSED, Ids, Join, Line, Lines, Misfit, Outcomes
+from ml.evaluation.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
 from ml.evaluation.lines import decode_parts
 from ml.evaluation.mistakes import Instance
 from ml.prediction.documents import read_predictions
-from ml.prediction.job_files import KeyedLine, result_files
+from ml.prediction.job_files import result_files
 from ml.storage import Storage
 
 #: Bytes of predictions from which a second process saves more time than it takes to start.
@@ -104,7 +104,7 @@ def _read_lines(storage: Storage, name: str, reach: range | None = None) -> Iter
     if name.endswith(f"/{layout.PREDICTIONS}"):
         yield from decode_parts(storage, name, Line, reach)
     else:
-        yield from decode_parts(storage, name, KeyedLine, reach)
+        yield from decode_parts(storage, name, LineOfJob, reach)
 
 
 def _read_in_order(storage: Storage, batch: str, files: list[str], join: Join) -> Join:

@@ -20,7 +20,8 @@ from ml.evaluation.join import FAILED, REFUSED, Outcomes
 from ml.evaluation.lines import decode_parts
 from ml.evaluation.reading import read_outcomes
 from ml.evaluation.scores import score
-from ml.prediction.lines import Answer, Instance, Line
+from ml.kinds.classification.answers import Answer
+from ml.prediction.lines import Instance, Line
 from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, JOB, Sample, World, keyed_line, right, world, wrong
 
 
@@ -65,7 +66,7 @@ def test_the_files_of_a_vertex_job_are_read_like_those_of_the_local_target(tmp_p
 
 def rounded(line: Line) -> Line:
     answer = line.prediction
-    if answer is None:
+    if not isinstance(answer, Answer):
         return line
     shares = np.array(answer.probabilities, np.float32).astype("float64").round(7).tolist()
     return Line(line.instance, prediction=Answer(answer.label, shares))
