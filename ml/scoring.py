@@ -5,18 +5,16 @@ Nothing is written: the folder is no inbox, and the result is no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from ml import releases
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Interval
 from ml.kinds import kind_of
-from ml.kinds.kind import Part
-from ml.prediction.lines import Answer
+from ml.kinds.kind import Collected, Kind, Part
 from ml.prediction.served import ServedModel
 from ml.records import Record
 from ml.settings import Settings
@@ -29,17 +27,18 @@ _LOT = 256
 class FolderScore(Record):
     """What a released version makes of a folder.
 
-    ``accuracy`` is ``correct`` over all ``samples``: one that the model can't read (``failed``) counts as wrong.
-    ``skipped`` are files that aren't samples by their name.
+    ``value`` is the kind's ``metric`` over all ``samples``: one that the model can't read (``failed``) counts as wrong.
+    ``skipped`` are files that belong to no sample. ``further`` are more metrics by name.
     """
 
     version: int
     samples: int
-    correct: int
     failed: int
     skipped: int
-    accuracy: float = Field(ge=0, le=1)
+    metric: str
+    value: float = Field(ge=0, le=1)
     interval: Interval
+    further: dict[str, float]
 
 
 def score_folder(
@@ -59,31 +58,52 @@ def score_folder(
         if (serving := releases.serving(storage)) is None:
             raise NotFoundError(f"{settings.name} has no release yet: train and release it first")
         version = serving.version
-    version = releases.read_release(storage, version).version
+    release = releases.read_release(storage, version)
     kind = kind_of(settings)
     source = LocalStorage(folder.absolute())
-    named = [(info.name, kind.part_of(info.name)) for info in source.list()]
-    samples = [(name, sample.label or "") for name, sample in named if isinstance(sample, Part)]
+    names = [info.name for info in source.list()]
+    samples = _whole_samples(kind, names)
     if not samples:
-        raise DataError(f"{folder} holds no sample: lay it out like the inbox, <label>/<id>.png")
-    model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
-    correct = failed = 0
+        raise DataError(f"{folder} holds no sample: lay it out like the inbox, {kind.layout}")
+    model = ServedModel(storage, release.version, max_pixels=settings.data.max_sample_pixels)
+    scorer = kind.scorer(settings, release.classes)
+    failed = 0
     for lot in _lots(samples):
-        answers = model.predict([source.read(name) for name, _ in lot])
-        for (_, label), answer in zip(lot, answers, strict=True):
-            failed += not isinstance(answer, Answer)
-            correct += isinstance(answer, Answer) and answer.label == label
+        collected = [Collected(tuple(source.read(part) for part in parts), label) for parts, label in lot]
+        answers = model.predict([sample.objects[0] for sample in collected])
+        failed += sum(isinstance(answer, str) for answer in answers)
+        scorer.add(collected, answers)
+    metric = scorer.metric()
+    if metric.value is None:
+        raise DataError(f"no sample in {folder} could be compared: see the layout, {kind.layout}")
     return FolderScore(
-        version=version,
+        version=release.version,
         samples=len(samples),
-        correct=correct,
         failed=failed,
-        skipped=len(named) - len(samples),
-        accuracy=correct / len(samples),
-        interval=wilson(correct, len(samples), settings.evaluation.confidence),
+        skipped=len(names) - sum(len(parts) for parts, _ in samples),
+        metric=metric.name,
+        value=metric.value,
+        interval=metric.interval,
+        further=scorer.further(),
     )
 
 
-def _lots(samples: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+#: The names of a sample's objects in the order of the kind's roles, and the label of its name.
+_Named = tuple[Sequence[str], str | None]
+
+
+def _whole_samples(kind: Kind, names: Iterable[str]) -> list[_Named]:
+    """Those of which there is an object in each role."""
+    found: dict[str, dict[str, tuple[str, str | None]]] = {}
+    for name in names:
+        part = kind.part_of(name)
+        if isinstance(part, Part):
+            found.setdefault(part.sample, {})[part.role] = name, part.label
+    whole = (parts for parts in found.values() if len(parts) == len(kind.roles))
+    first = next(iter(kind.roles))
+    return [([parts[role][0] for role in kind.roles], parts[first][1]) for parts in whole]
+
+
+def _lots(samples: list[_Named]) -> Iterator[list[_Named]]:
     for begin in range(0, len(samples), _LOT):
         yield samples[begin : begin + _LOT]

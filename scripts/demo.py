@@ -70,7 +70,9 @@ class Demo:
         )
         [evaluated_again] = self._evaluations()[-1:]
         self.reports = [evaluated["report"], evaluated_again["report"]]
-        self.timeline.line(f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']:.3f} right")
+        self.timeline.line(
+            f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']} {evaluated_again['value']:.3f}"
+        )
         self._ends("fresh_batch")
 
         self.timeline.headline("Where is each sample now? `python -m ml audit`, from storage alone")
@@ -126,8 +128,8 @@ class Demo:
         for camera, folder in (("the old camera", "plain"), ("the new camera", "shifted")):
             data = self.folder / "data" / "holdout" / folder
             score = self.model_side.json("score", self.pipeline, str(data), "--version", str(serving.version))
-            self.timeline.line(f"through {camera}: {score['accuracy']:.3f} ({score['correct']} of {score['samples']})")
-            accuracies.append(score["accuracy"])
+            self.timeline.line(f"through {camera}: {score['value']:.3f} on {score['samples']} digits")
+            accuracies.append(score["value"])
         return ScoredRelease(serving.version, *accuracies)
 
     def _ends(self, stage: str) -> None:

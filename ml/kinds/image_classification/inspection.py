@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ml.kinds import kind
+from ml.kinds.image_classification.examples import encode_example
 from ml.kinds.images.encoded import (
     Encoded,
     UnusableImageError,
@@ -16,6 +18,40 @@ from ml.kinds.images.encoded import (
 )
 from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.parallel import map_ahead
+
+
+class ImageInspector:
+    """An ``ml.kinds.kind.Inspector`` of labelled images."""
+
+    columns = STATISTICS
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+
+    def inspect(
+        self, samples: Iterable[kind.Collected | kind.Refused]
+    ) -> Iterator[list[kind.Inspected | kind.Refused]]:
+        for sample in samples:
+            if isinstance(sample, kind.Refused):
+                yield [sample]
+                continue
+            label = sample.label or ""
+            for found in next(inspect([sample.objects[0]], self._max_pixels)):
+                yield [
+                    kind.Refused(found)
+                    if isinstance(found, str)
+                    else kind.Inspected(
+                        found.content,
+                        label,
+                        label,
+                        encode_example(sample.objects[0], label),
+                        found.statistics,
+                        (label,),
+                    )
+                ]
+
+    def conflict(self, one: str, other: str) -> str:
+        return f"the same picture lies under the labels {one!r} and {other!r}"
 
 
 class Inspected(NamedTuple):
