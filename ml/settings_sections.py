@@ -68,8 +68,8 @@ class EvaluationSettings(Section):
     )
     human_level: dict[str, float] | float = Field(
         1.0,
-        description="How good people are by the same measure, overall or for each label: what the priority table measures "
-        "the gap to.",
+        description="How good people are by the same measure, overall or for each label: what the priority table "
+        "measures the gap to.",
     )
 
     @field_validator("max_samples")

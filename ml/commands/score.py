@@ -15,7 +15,7 @@ from ml.commands.output import json_option, show
 @click.option("--version", type=click.IntRange(min=1), help="A released version; default: the one that serves.")
 @json_option
 def score(pipeline: str, folder: Path, version: int | None, as_json: bool) -> None:
-    """Tell how good a released model is on FOLDER, which is laid out like the inbox: accuracy, or the kind's own metric.
+    """Tell how good a released model is on FOLDER, which is laid out like the inbox, by its kind's metric.
 
     For samples of your own that never were in the inbox. Changes nothing.
     """
