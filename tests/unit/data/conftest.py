@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ml.kinds.semantic_segmentation.settings import SegmentationSettings
 from ml.settings import Settings
 from ml.storage import Storage, gcs_bucket, open_storage
 from ml.storage.credentials import set_credentials
@@ -94,7 +95,15 @@ def settings() -> Settings:
 @pytest.fixture(scope="session")
 def cells() -> Settings:
     """Of a pipeline whose samples are two objects, an image and a mask."""
-    return Settings.model_validate({"name": "cells", "kind": "semantic_segmentation", "data": {"max_refused_share": 1}})
+    classes = [{"id": number, "name": str(number), "colour": "#000000"} for number in range(2)]
+    return Settings.model_validate(
+        {
+            "name": "cells",
+            "kind": "semantic_segmentation",
+            "data": {"max_refused_share": 1},
+            "model": SegmentationSettings.model_validate({"classes": classes}),
+        }
+    )
 
 
 @pytest.fixture

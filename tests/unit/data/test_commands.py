@@ -80,9 +80,12 @@ def test_a_batch_goes_from_the_inbox_to_the_archive(respan: Respan) -> None:
 def test_what_waits_for_its_counterpart_is_told_at_the_freeze_and_by_the_audit(tmp_path: Path) -> None:
     folder = tmp_path / "pipelines" / "cells"
     folder.mkdir(parents=True)
-    (folder / "settings.yaml").write_text("description: Cells.\nkind: semantic_segmentation\n")
+    (folder / "settings.yaml").write_text(
+        "description: Cells.\nkind: semantic_segmentation\nmodel:\n  classes:\n"
+        '    - {id: 0, name: ground, colour: "#000000"}\n    - {id: 1, name: cell, colour: "#ffffff"}\n'
+    )
     (folder / "settings.py").write_text(
-        "from pydantic import BaseModel\n\n\nclass ModelSettings(BaseModel):\n    pass\n"
+        "from ml.kinds.semantic_segmentation.settings import SegmentationSettings as ModelSettings\n"
     )
     respan = Respan(tmp_path, "cells")
     respan.storage.write("inbox/images/a.png", b"image")
