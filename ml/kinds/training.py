@@ -69,6 +69,13 @@ def transformed_examples(
     return examples.cache() if split.examples * size <= CACHE_BYTES else examples
 
 
+def begin_anew(seed: int) -> None:
+    """What is built next doesn't depend on what this process did before: random numbers follow from ``seed``, and Keras
+    numbers its layers from the start, whose names are part of an exported model."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+
+
 class EpochLog(keras.callbacks.Callback):
     """One line for each epoch in the component's log."""
 

@@ -10,8 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from ml.kinds.images.augmentation import AugmentationSettings
-from ml.kinds.training import EpochLog as EpochLog  # for who has it from here
-from ml.kinds.training import Split, as_written, split_of, transformed_examples
+from ml.kinds.training import EpochLog, Split, as_written, split_of, transformed_examples
 from ml.settings_sections import TrainingSettings
 
 #: Examples that the shuffle buffer holds at most.

@@ -15,7 +15,7 @@ from ml.kinds.image_classification.backbones import image_features
 from ml.kinds.image_classification.training import window_of
 from ml.kinds.images.searching import RandomSearch
 from ml.kinds.images.training import fit
-from ml.kinds.training import EpochLog
+from ml.kinds.training import EpochLog, begin_anew
 from ml.settings_sections import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings
@@ -44,6 +44,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains on the window and exports the model."""
     model_settings = ModelSettings(**fn_args.custom_config["model"])
     training = TrainingSettings(**fn_args.custom_config["training"])
+    begin_anew(training.seed)
     chosen: dict[str, Any] = (fn_args.hyperparameters or {}).get("values", {})
     learning_rate, dropout = (
         chosen.get("learning_rate", training.learning_rate),
@@ -52,7 +53,6 @@ def run_fn(fn_args: FnArgs) -> None:
     print(f"training with learning rate {learning_rate}, dropout {dropout}", file=sys.stderr)  # noqa: T201
     model_settings = model_settings.model_copy(update={"dropout": dropout})
     window = window_of(fn_args)
-    keras.utils.set_random_seed(training.seed)
     model = build_model(
         model_settings,
         classes=len(window.classes),

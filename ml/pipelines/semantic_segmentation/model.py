@@ -11,12 +11,13 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
 from ml.kinds.images.searching import RandomSearch
-from ml.kinds.images.training import EpochLog, fit
+from ml.kinds.images.training import fit
 from ml.kinds.semantic_segmentation.encoders import image_encoder
 from ml.kinds.semantic_segmentation.exporting import export_segmenter
 from ml.kinds.semantic_segmentation.losses import SegmentationLoss
 from ml.kinds.semantic_segmentation.training import mean_iou, window_of
 from ml.kinds.semantic_segmentation.unet import unet
+from ml.kinds.training import EpochLog, begin_anew
 from ml.settings_sections import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings
@@ -45,6 +46,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains on the window and exports the model."""
     model_settings = ModelSettings(**fn_args.custom_config["model"])
     training = TrainingSettings(**fn_args.custom_config["training"])
+    begin_anew(training.seed)
     chosen: dict[str, Any] = (fn_args.hyperparameters or {}).get("values", {})
     learning_rate, dropout = (
         chosen.get("learning_rate", training.learning_rate),
@@ -53,7 +55,6 @@ def run_fn(fn_args: FnArgs) -> None:
     print(f"training with learning rate {learning_rate}, dropout {dropout}", file=sys.stderr)  # noqa: T201
     model_settings = model_settings.model_copy(update={"dropout": dropout})
     window = window_of(fn_args)
-    keras.utils.set_random_seed(training.seed)
     steps = training.epochs * window.train.steps(training.batch_size)
     model = build_model(model_settings, learning_rate, steps)
     fit(model, window, training, model_settings)

@@ -9,7 +9,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from ml.kinds.classification.exporting import export_classifier
 from ml.kinds.classification.training import classes_of
-from ml.kinds.training import EpochLog, matched, split_of, transformed_examples
+from ml.kinds.training import EpochLog, begin_anew, matched, split_of, transformed_examples
 from ml.settings_sections import TrainingSettings
 
 from .rows import COLUMNS
@@ -34,6 +34,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """Trains on the window and exports the model."""
     settings = ModelSettings(**fn_args.custom_config["model"])
     training = TrainingSettings(**fn_args.custom_config["training"])
+    begin_anew(training.seed)
     transform = tft.TFTransformOutput(fn_args.transform_graph_path)
     classes = classes_of(transform)
 
@@ -41,7 +42,6 @@ def run_fn(fn_args: FnArgs) -> None:
         split = split_of(matched(patterns))
         return transformed_examples(split, transform, ["row", "label"], lambda of: (of["row"], of["label_index"]))
 
-    keras.utils.set_random_seed(training.seed)
     model = build_model(settings, len(classes), training.learning_rate)
     model.fit(
         examples(fn_args.train_files).shuffle(10_000, seed=training.seed).batch(training.batch_size),
