@@ -38,7 +38,7 @@ def test_a_batch_is_predicted_and_evaluated_as_on_the_local_target(
     assert task.attempt() == returned  # a cleared task finds the predictions
     report = evaluated(stage, task)
     assert (report["counts"]["evaluated"], report["counts"]["failed"]) == (40, 1)
-    assert len(report["mistakes"]) > 2
+    assert len(report["worst"]) > 2
     assert len(report["drift"]) > 2
 
     stage.storage(task.pipeline).delete(layout.batch(BATCH, layout.PREDICTIONS_RECORD))
