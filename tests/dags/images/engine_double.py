@@ -69,6 +69,17 @@ def labels_of(digest: str) -> dict[str, str]:
     return labels
 
 
+def copy(source: Path, target: Path, step: str) -> None:
+    """As COPY does: of a folder what is in it."""
+    if not source.exists():
+        fail(f'building at STEP "COPY {step}": copier: stat: "/{source.name}": no such file or directory')
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+
+
 def build(options: argparse.Namespace) -> None:
     steps = [line.split(maxsplit=1) for line in Path(options.file).read_text().splitlines() if line.strip()]
     root = STORE / f"building-{os.getpid()}"
@@ -77,14 +88,9 @@ def build(options: argparse.Namespace) -> None:
         for number, (instruction, rest) in enumerate(steps, 1):
             print(f"STEP {number}/{len(steps)}: {instruction} {rest}", flush=True)
             if instruction == "COPY":
-                source, target = rest.split()
-                if not (Path(options.context) / source).exists():
-                    fail(f'building at STEP "COPY {rest}": copier: stat: "/{source}": no such file or directory')
-                copied = Path(options.context) / source
-                if copied.is_dir():
-                    shutil.copytree(copied, root / target.strip("/"), symlinks=True)
-                else:
-                    shutil.copy(copied, root / target.strip("/"))
+                *sources, target = rest.split()
+                for source in sources:
+                    copy(Path(options.context) / source, root / target.strip("/"), rest)
             elif instruction == "RUN":
                 program, *arguments = json.loads(rest)
                 done = subprocess.run([str(root) + program, *arguments], start_new_session=True, check=False)
