@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold  # not exported on TFX 1.21
 
+from ml.kinds.blessing import blessing_thresholds
 from ml.settings import Settings
 
 #: The metric that the blessing is decided on.
@@ -23,13 +24,7 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
     Each model turns labels into the indices of its own vocabulary, so a label that the baseline never saw counts as
     its mistake.
     """
-    thresholds = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": settings.training.blessing_threshold}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
-            absolute={"value": -settings.training.blessing_max_loss},
-        ),
-    )
+    thresholds = blessing_thresholds(settings)
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(

@@ -6,6 +6,7 @@ import json
 
 import tensorflow_model_analysis as tfma
 
+from ml.kinds.blessing import blessing_thresholds
 from ml.kinds.semantic_segmentation.metrics import MEAN_IOU, MeanIoU
 from ml.settings import Settings
 
@@ -22,13 +23,7 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
     A class that the baseline never learnt counts as its mistake.
     """
     model = settings.model
-    thresholds = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": settings.training.blessing_threshold}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
-            absolute={"value": -settings.training.blessing_max_loss},
-        ),
-    )
+    thresholds = blessing_thresholds(settings)
     parameters = {
         "name": MEAN_IOU,
         "class_ids": model.ids,

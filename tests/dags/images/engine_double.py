@@ -69,10 +69,11 @@ def labels_of(digest: str) -> dict[str, str]:
     return labels
 
 
-def copy(source: Path, target: Path, step: str) -> None:
+def copy(context: Path, name: str, target: Path, step: str) -> None:
     """As COPY does: of a folder what is in it."""
+    source = context / name
     if not source.exists():
-        fail(f'building at STEP "COPY {step}": copier: stat: "/{source.name}": no such file or directory')
+        fail(f'building at STEP "COPY {step}": copier: stat: "/{name}": no such file or directory')
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     else:
@@ -90,7 +91,7 @@ def build(options: argparse.Namespace) -> None:
             if instruction == "COPY":
                 *sources, target = rest.split()
                 for source in sources:
-                    copy(Path(options.context) / source, root / target.strip("/"), rest)
+                    copy(Path(options.context), source, root / target.strip("/"), rest)
             elif instruction == "RUN":
                 program, *arguments = json.loads(rest)
                 done = subprocess.run([str(root) + program, *arguments], start_new_session=True, check=False)
