@@ -107,11 +107,11 @@ def _by_turns(listings: Sequence[Iterator[ObjectInfo]]) -> Iterator[ObjectInfo]:
 def _folders(kind: Kind) -> list[str]:
     """The roles' folders, but for those that lie in another's."""
     every = list(dict.fromkeys(kind.roles.values()))
-    return [f for f in every if not any(f != other and f"{f}/".startswith(_below(other, "")) for other in every)]
+    return [f for f in every if not any(f != other and (not other or f.startswith(f"{other}/")) for other in every)]
 
 
 def _below(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+    return "/".join(filter(None, (folder, name)))
 
 
 @dataclass(frozen=True, slots=True)

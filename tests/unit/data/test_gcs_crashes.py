@@ -13,6 +13,8 @@ from ml.audit import audit
 from ml.batches import open_batch
 from ml.freezing import freeze
 from ml.kinds.image_classification.kind import KIND
+from ml.kinds.semantic_segmentation.kind import KIND as PAIRS
+from ml.records import Settlement
 from ml.settings import Settings
 from ml.settling import return_batch, settle
 from ml.storage import Storage
@@ -50,11 +52,29 @@ def _timeless(content: bytes) -> object:
             return content
     changing = ("generation", "index", "frozen", "since", "at", "created")
     kept = [{key: value for key, value in document.items() if key not in changing} for document in documents]
+    for document in kept:
+        for part in document.get("parts", ()):
+            del part["generation"]
     return sorted(json.dumps(document, sort_keys=True) for document in kept)
 
 
 def fill_inbox(storage: Storage) -> None:
     collect(storage, "3/a.png", "8/ä with space.jpeg", "readme.txt")
+
+
+def fill_inbox_with_pairs(storage: Storage) -> None:
+    collect(storage, "images/a.png", "masks/a.png", "images/ü b.jpg", "masks/ü b.png", "masks/waits.png")
+
+
+def freeze_pairs_and_refuse(storage: Storage, cells: Settings) -> None:
+    fill_inbox_with_pairs(storage)
+    freeze(storage, cells, RUN)
+    refuse_one(storage, "images/a.png")
+
+
+def assert_whole(storage: Storage) -> None:
+    found = audit(storage, PAIRS)
+    assert (found.collected, found.lost, found.duplicated, found.incomplete) == (2, 0, 0, 1)
 
 
 def freeze_and_refuse(storage: Storage, settings: Settings) -> None:
@@ -168,3 +188,49 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, s
         after_the_retry = audit(storage, KIND)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (1, 2, True)
         assert freeze(storage, settings, "the next run").samples == 1
+
+
+@pytest.mark.slow
+def test_a_freeze_of_pairs_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, cells: Settings) -> None:
+    whole = bucket.child("whole")
+    fill_inbox_with_pairs(whole)
+    freeze(whole, cells, RUN)
+    expected = state(whole)
+    for storage in every_kill(bucket, fill_inbox_with_pairs, lambda s: freeze(s, cells, RUN)):
+        assert_whole(storage)
+        freeze(storage, cells, RUN)
+        assert state(storage) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+def test_a_settling_of_pairs_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, cells: Settings) -> None:
+    whole = bucket.child("whole")
+    freeze_pairs_and_refuse(whole, cells)
+    settled = settle(whole, BATCH)
+    assert settled.settlement == Settlement(archived=1, quarantined=1)
+    expected = state(whole)
+    for storage in every_kill(bucket, lambda s: freeze_pairs_and_refuse(s, cells), lambda s: settle(s, BATCH)):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        assert settle(storage, BATCH).settlement == settled.settlement
+        assert state(storage) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_a_return_of_pairs_killed_anywhere_tears_none_apart(
+    bucket: GcsStorage, cells: Settings, asked_again: bool
+) -> None:
+    for storage in every_kill(
+        bucket,
+        lambda s: freeze_pairs_and_refuse(s, cells),
+        lambda s: return_batch(s, BATCH, quarantine_refused=True),
+    ):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        return_batch(storage, BATCH, quarantine_refused=asked_again)
+        assert_whole(storage)
+        found = audit(storage, PAIRS)
+        assert (found.inbox, found.quarantined) in ([(1, 1)] if asked_again else [(1, 1), (2, 0)])
