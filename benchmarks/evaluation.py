@@ -46,8 +46,8 @@ SETTINGS = Settings(name="benchmark", kind="image_classification")
 def measure() -> Iterator[Result]:
     """The one result, in predictions per second, with the peak memory of ever larger batches."""
     from ml.evaluation.evaluate import evaluate
-    from ml.evaluation.reading import read_outcomes
-    from ml.evaluation.scores import score
+    from ml.kinds.classification.reading import read_outcomes
+    from ml.kinds.classification.scores import score
 
     ours, peer = [], []
     with tempfile.TemporaryDirectory(prefix="respan-bench-") as folder:

@@ -100,7 +100,7 @@ def evaluation(settings: Settings) -> None:
 
 def _reason(evaluated: dict[str, Any]) -> str:
     low, high = evaluated["interval"]
-    figure = f"metric {evaluated['metric']:.3f} ({low:.3f} to {high:.3f})"
+    figure = f"{evaluated['metric']} {evaluated['value']:.3f} ({low:.3f} to {high:.3f})"
     return f"{evaluated['verdict']}: {figure} on batch {evaluated['batch']}"
 
 

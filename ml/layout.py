@@ -99,7 +99,7 @@ def release(version: int) -> str:
 
 
 def release_reference(version: int) -> str:
-    """Label counts of the model's predictions on its window's eval split, what prediction drift is measured against."""
+    """What the model predicts on its window's eval split, label by label: what prediction drift is measured against."""
     return f"{RELEASES}/{version}-reference.json"
 
 

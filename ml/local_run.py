@@ -41,10 +41,14 @@ _PLACES = ("RESPAN_HOME", "RESPAN_STORAGE", "TMPDIR")
 
 
 class HeldBack(Record):
-    """What the release said of the samples that it wasn't trained on. They may be few: the verdict decides nothing."""
+    """What the release said of the samples that it wasn't trained on. They may be few: the verdict decides nothing.
+
+    ``metric`` is the name of the kind's metric, and ``value`` its value on the ``evaluated`` samples.
+    """
 
     verdict: str
-    accuracy: float
+    metric: str
+    value: float
     evaluated: int
 
 
@@ -146,15 +150,16 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     report = evaluate(storage, settings, second)
     settle(storage, second)
     _check_balance(storage, settings)
-    stages.end("evaluate", f"{report.verdict.value}, accuracy {report.metric.value:.4g} of {report.counts.evaluated}")
+    metric, evaluated = report.metric, report.counts.evaluated
+    if metric.value is None:
+        raise CodeError(f"the release of {pipeline} predicted none of the {report.counts.samples} samples held back")
+    stages.end("evaluate", f"{report.verdict.value}, {metric.called} {metric.value:.4g} of {evaluated}")
     return LocalRunResult(
         pipeline=pipeline,
         samples=len(trained) + len(held_back),
         blessed=True,
         metrics=outcome.metrics,
-        held_back=HeldBack(
-            verdict=report.verdict.value, accuracy=report.metric.value, evaluated=report.counts.evaluated
-        ),
+        held_back=HeldBack(verdict=report.verdict.value, metric=metric.name, value=metric.value, evaluated=evaluated),
         seconds=stages.seconds,
     )
 

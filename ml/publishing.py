@@ -6,20 +6,19 @@ Each step can be repeated: a retry at any point ends with the same version and o
 from __future__ import annotations
 
 import contextlib
-import importlib
-import json
 
 from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import ConflictError
 from ml.home import pipeline_storage
+from ml.kinds import kind_of
 from ml.local_copy import local_folder, stored_name
 from ml.records import ReleaseRecord, now
 from ml.runs import code_of, read_run
 from ml.settings import load_settings
 
-#: Most images that the reference of prediction drift is counted on.
-REFERENCE_IMAGES = 5_000
+#: Most examples that the reference of prediction drift is counted on.
+REFERENCE_EXAMPLES = 5_000
 
 
 def publish(pipeline: str, run_id: str, reason: str | None = None, *, serve: bool = True) -> ReleaseRecord | None:
@@ -32,26 +31,26 @@ def publish(pipeline: str, run_id: str, reason: str | None = None, *, serve: boo
     Raises ``NotFoundError`` for a run that isn't there or not finished, and ``DataError`` for a model that TensorFlow
     Serving could not serve.
     """
+    from ml.evaluation.reference import ReferencePredictions
     from ml.tfx.outcome import SAVED_MODEL, run_outcome
 
     storage = pipeline_storage(pipeline)
     run = read_run(storage, run_id)
-    with code_of(run, storage):
-        kind = load_settings(pipeline).kind
     outcome = run_outcome(pipeline, storage, run.run)
     if outcome.pushed is None:
         return None
-    accept = importlib.import_module(f"ml.kinds.{kind}.acceptance").accept
     with (
+        code_of(run, storage),
         local_folder(storage, outcome.pushed) as model,
         local_folder(storage, f"{outcome.examples}/Split-eval") as examples,
     ):
-        acceptance = accept(str(model), str(examples), REFERENCE_IMAGES)
+        settings = load_settings(pipeline, run.settings)
+        acceptance = kind_of(settings).accept(settings, str(model), str(examples), REFERENCE_EXAMPLES)
     version = claim_number(storage, "models", by=run.run)
     with contextlib.suppress(ConflictError):  # published by an earlier attempt of this run
         storage.publish_stored(stored_name(storage, outcome.pushed), layout.model(version), marker=SAVED_MODEL)
-    reference = json.dumps({"predicted": acceptance.predicted}, sort_keys=True)
-    storage.write(layout.release_reference(version), reference.encode())
+    reference = ReferencePredictions(predicted=dict(sorted(acceptance.predicted.items())))
+    storage.write(layout.release_reference(version), reference.to_json())
     record = releases.record_release(
         storage,
         ReleaseRecord(

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from ml import releases
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Interval
+from ml.inbox import samples
 from ml.kinds import kind_of
-from ml.kinds.classification.answers import Answer
-from ml.kinds.kind import Part
+from ml.kinds.kind import Collected, Part
+from ml.pairing import InboxSample, Pairing
 from ml.prediction.served import ServedModel
 from ml.records import Record
 from ml.settings import Settings
@@ -29,17 +29,18 @@ _LOT = 256
 class FolderScore(Record):
     """What a released version makes of a folder.
 
-    ``accuracy`` is ``correct`` over all ``samples``: one that the model can't read (``failed``) counts as wrong.
-    ``skipped`` are files that aren't samples by their name.
+    ``value`` is the kind's ``metric`` over all ``samples``: one that the model can't read (``failed``) counts as wrong.
+    ``skipped`` are files that belong to no sample. ``further`` are more metrics by name.
     """
 
     version: int
     samples: int
-    correct: int
     failed: int
     skipped: int
-    accuracy: float = Field(ge=0, le=1)
+    metric: str
+    value: float = Field(ge=0, le=1)
     interval: Interval
+    further: dict[str, float]
 
 
 def score_folder(
@@ -59,31 +60,42 @@ def score_folder(
         if (serving := releases.serving(storage)) is None:
             raise NotFoundError(f"{settings.name} has no release yet: train and release it first")
         version = serving.version
-    version = releases.read_release(storage, version).version
+    release = releases.read_release(storage, version)
     kind = kind_of(settings)
     source = LocalStorage(folder.absolute())
-    named = [(info.name, kind.part_of(info.name)) for info in source.list()]
-    samples = [(name, sample.label or "") for name, sample in named if isinstance(sample, Part)]
-    if not samples:
-        raise DataError(f"{folder} holds no sample: lay it out like the inbox, <label>/<id>.png")
-    model = ServedModel(storage, version, kind.serving(settings))
-    correct = failed = 0
-    for lot in _lots(samples):
-        answers = model.predict([source.read(name) for name, _ in lot])
-        for (_, label), answer in zip(lot, answers, strict=True):
-            failed += not isinstance(answer, Answer)
-            correct += isinstance(answer, Answer) and answer.label == label
+    pairing = Pairing(kind.roles)
+    listed = list(samples(source, kind, pairing))
+    whole = [sample for sample in listed if isinstance(sample.found, Part)]
+    if not whole:
+        raise DataError(f"{folder} holds no sample: lay it out like the inbox, {kind.layout}")
+    model = ServedModel(storage, release.version, kind.serving(settings))
+    scorer = kind.scorer(settings, release.classes)
+    failed = 0
+    for lot in _lots(whole):
+        collected = [_read(source, sample) for sample in lot]
+        answers = model.predict([sample.objects[0] for sample in collected])
+        failed += sum(isinstance(answer, str) for answer in answers)
+        scorer.add(collected, answers)
+    metric = scorer.metric()
+    if metric.value is None:
+        raise DataError(f"no sample in {folder} could be compared: see the layout, {kind.layout}")
     return FolderScore(
-        version=version,
-        samples=len(samples),
-        correct=correct,
+        version=release.version,
+        samples=len(whole),
         failed=failed,
-        skipped=len(named) - len(samples),
-        accuracy=correct / len(samples),
-        interval=wilson(correct, len(samples), settings.evaluation.confidence),
+        skipped=len(listed) - len(whole) + pairing.waiting,
+        metric=metric.name,
+        value=metric.value,
+        interval=metric.interval,
+        further=scorer.further(),
     )
 
 
-def _lots(samples: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _read(source: Storage, sample: InboxSample) -> Collected:
+    label = sample.found.label if isinstance(sample.found, Part) else None
+    return Collected(tuple(source.read(info.name) for info in sample.objects), label)
+
+
+def _lots(samples: list[InboxSample]) -> Iterator[list[InboxSample]]:
     for begin in range(0, len(samples), _LOT):
         yield samples[begin : begin + _LOT]

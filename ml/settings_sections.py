@@ -51,20 +51,25 @@ class EvaluationSettings(Section):
         description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
     )
     poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
-    threshold: float = Field(0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy) is below it.")
+    threshold: float = Field(
+        0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy, say) is below it."
+    )
     confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
     max_label_drift: float | None = Field(
-        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the label shares; null: not checked."
+        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the labels' shares; null: not checked."
     )
     max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
     max_image_drift: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="DRIFTED above this Jensen-Shannon divergence of an image statistic; null: reported only.",
+        description="DRIFTED above this Jensen-Shannon divergence of a statistic of the samples, such as an image's "
+        "brightness; null: reported only.",
     )
     human_level: dict[str, float] | float = Field(
-        1.0, description="Accuracy of people, overall or for each label: what the priority table measures the gap to."
+        1.0,
+        description="How good people are by the same measure, overall or for each label: what the priority table "
+        "measures the gap to.",
     )
 
     @field_validator("max_samples")

@@ -18,7 +18,7 @@ from ml.settings import load_settings
 def evaluate(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Judge the release that predicted BATCH, and write its report.
 
-    The verdict is PASS, DEGRADED (accuracy below the threshold), DRIFTED (a distribution too far from the training
+    The verdict is PASS, DEGRADED (the metric below its threshold), DRIFTED (a distribution too far from the training
     window) or INSUFFICIENT_DATA (too few predictions to tell). Predict the batch first. A repeat on the same
     predictions and settings finds its finished report.
     """
@@ -32,7 +32,8 @@ def evaluate(pipeline: str, batch_id: str, as_json: bool) -> None:
         "batch": report.batch,
         "version": report.version,
         "verdict": report.verdict.value,
-        "metric": report.metric.value,
+        "metric": report.metric.name,
+        "value": report.metric.value,
         "interval": [report.metric.interval.low, report.metric.interval.high],
         "evaluated": report.counts.evaluated,
         "failed": report.counts.failed,

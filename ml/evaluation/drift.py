@@ -18,13 +18,14 @@ Column = npt.NDArray[np.float32]
 
 # A comparator measures only where it has a threshold; ml.evaluation.verdict decides whether a distance is too large.
 _MEASURE_ALWAYS = 1.0
-_COUNT = "count"
+_AMOUNT = "amount"
 
 
-def label_drift(feature: str, reference: Mapping[str, int], batch: Mapping[str, int], limit: float | None) -> Drift:
-    """L-infinity distance of two distributions of labels, each given as counts; a label that one lacks counts as 0.
+def label_drift(feature: str, reference: Mapping[str, float], batch: Mapping[str, float], limit: float | None) -> Drift:
+    """L-infinity distance of two distributions of labels, each given as how much there is of each (samples or areas,
+    say); of a label that one lacks there is nothing.
 
-    Raises ``DataError`` where one has no counts at all.
+    Raises ``DataError`` where one has nothing of any.
     """
     if not sum(reference.values()) or not sum(batch.values()):
         side = "batch" if sum(reference.values()) else "training window"
@@ -51,11 +52,11 @@ def numeric_drift(reference: Mapping[str, Column], batch: Mapping[str, Column], 
     ]
 
 
-def _label_statistics(feature: str, counts: Mapping[str, int]) -> statistics_pb2.DatasetFeatureStatisticsList:
-    # Weighted by their counts, a million labels cost as much as the number of different ones.
-    frame = pd.DataFrame({feature: list(counts), _COUNT: np.array(list(counts.values()), np.float32)})
+def _label_statistics(feature: str, amounts: Mapping[str, float]) -> statistics_pb2.DatasetFeatureStatisticsList:
+    # Weighted by their amounts, a million labels cost as much as the number of different ones.
+    frame = pd.DataFrame({feature: list(amounts), _AMOUNT: np.array(list(amounts.values()), np.float32)})
     # The distance is taken over the rank histogram, so no label may fall out of it.
-    options = tfdv.StatsOptions(weight_feature=_COUNT, num_rank_histogram_buckets=len(counts))
+    options = tfdv.StatsOptions(weight_feature=_AMOUNT, num_rank_histogram_buckets=len(amounts))
     return tfdv.generate_statistics_from_dataframe(frame, options, n_jobs=1)
 
 

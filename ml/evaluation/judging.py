@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a batch's predictions say of the release.
+    """What a batch's predictions say of the release; for most of it see ``ml.evaluation.records.EvaluationReport``.
 
-    ``further`` are more metrics by name, reported and not judged. ``confusion`` maps true class → predicted class →
-    count, zeros left out. ``found`` are the batch's distributions.
+    ``found`` are the batch's distributions.
     """
 
     metric: Metric
@@ -45,7 +44,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Case:
-    """One of the worst cases as the report shows it. ``truth`` and ``predicted`` are empty where one word can't say."""
+    """One of the worst cases as the report shows it, with no picture, one, or several side by side.
+
+    ``truth`` and ``predicted`` are empty where one word can't say. ``score``, from 0 to 1: where they say it the
+    probability that the model gave, else the kind's metric of this sample alone.
+    """
 
     object: str
     pictures: Sequence[Picture]
@@ -63,10 +66,10 @@ class Judge(Protocol):
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
         """The distributions of a window: ``columns`` of all its samples (``label``, ``split`` and the inspector's), and
-        what the release predicted on its eval split."""
+        what the release predicted on its eval split (see ``ml.evaluation.reference.ReferencePredictions``)."""
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:
-        """The worst cases with their pictures; what has vanished has none."""
+        """One for each of the worst, with its pictures; what has vanished has none."""
 
 
 class Scorer(Protocol):
@@ -76,7 +79,7 @@ class Scorer(Protocol):
         """Samples with the answers to them, or why there is none."""
 
     def metric(self) -> Metric:
-        """Of all that was added; an answer that is missing counts as wrong."""
+        """Of all that was added; an answer that is missing counts as wrong. Its value is None for nothing at all."""
 
     def further(self) -> dict[str, float]:
-        """More figures by name."""
+        """More metrics by name, from 0 to 1."""

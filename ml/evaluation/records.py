@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -28,18 +29,24 @@ class Interval(Record):
 
 
 class Metric(Record):
-    """The number that the verdict rests on: accuracy, the share of evaluated samples that were predicted right.
+    """The number that the verdict rests on, such as accuracy, the share of evaluated samples that were predicted right.
 
-    ``value`` is None where nothing was evaluated. ``lowest`` is what it would be, were every failed prediction
-    a mistake.
+    ``called`` is the name within a sentence. ``value`` is None where nothing was evaluated. ``lowest`` is what it would
+    be, were every failed prediction a mistake; None where that can't be told.
     """
 
     name: str
+    called: str
     value: float | None = Field(None, ge=0, le=1)
     interval: Interval
     confidence: float = Field(gt=0, lt=1, description="Level of the interval, such as 0.95")
     threshold: float = Field(ge=0, le=1)
     lowest: float | None = Field(None, ge=0, le=1)
+
+    @property
+    def title(self) -> str:
+        """The name where a sentence begins."""
+        return self.called[:1].upper() + self.called[1:]
 
     @property
     def is_significant(self) -> bool:
@@ -50,20 +57,21 @@ class Metric(Record):
 class Counts(Record):
     """The batch's samples: ``samples`` usable ones at the freeze = ``evaluated`` (``correct`` of them) + ``failed``.
 
-    ``unseen`` of the evaluated ones have a label that the release was not trained on: each is a mistake. ``refused``
-    samples were found unusable at the freeze and are not among ``samples``.
+    ``correct`` is None where a prediction is more or less right. ``unseen`` of the evaluated ones have a label that the
+    release was not trained on: each is a mistake. ``refused`` samples were found unusable at the freeze and are not
+    among ``samples``.
     """
 
     samples: int = Field(ge=0)
     evaluated: int = Field(ge=0)
-    correct: int = Field(ge=0)
+    correct: int | None = Field(None, ge=0)
     failed: int = Field(ge=0)
-    unseen: int = Field(ge=0)
+    unseen: int = Field(0, ge=0)
     refused: int = Field(ge=0)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.samples != self.evaluated + self.failed or self.correct + self.unseen > self.evaluated:
+        if self.samples != self.evaluated + self.failed or (self.correct or 0) + self.unseen > self.evaluated:
             raise ValueError(f"the counts do not add up: {self!r}")
         return self
 
@@ -77,21 +85,23 @@ class Failure(Record):
 
 
 class ClassScore(Record):
-    """The samples of one true label. ``share`` is of all evaluated samples; ``seen``: whether the release knows it.
+    """How well the release does on one true label. ``seen``: whether the release knows it.
 
-    ``priority`` is (human level − accuracy) × share: where better data would gain most. ``accuracy``, ``gap`` and
-    ``priority`` are None where none of the label's samples was evaluated.
+    ``count``, ``correct`` and ``failed`` are in the report's unit (samples, or pixels, say); ``share`` is of all that
+    was evaluated. ``score`` is a classifier's accuracy on the label, or another measure from 0 to 1; without an
+    ``interval`` it isn't told how sure it is. ``priority`` is (human level − score) × share: where better data would
+    gain most. ``score``, ``gap`` and ``priority`` are None where nothing of the label was evaluated.
     """
 
     label: str
     seen: bool
     count: int = Field(ge=0)
     correct: int = Field(ge=0)
-    failed: int = Field(ge=0)
+    failed: int = Field(0, ge=0)
     share: float = Field(ge=0, le=1)
-    interval: Interval
+    interval: Interval | None = None
     human_level: float
-    accuracy: float | None = None
+    score: float | None = Field(None, ge=0, le=1)
     gap: float | None = None
     priority: float | None = None
 
@@ -119,22 +129,36 @@ class Drift(Record):
         return self.limit is not None and self.value > self.limit
 
 
-class Mistake(Record):
-    """A wrong prediction, and how sure the model was: ``probability`` of the label it predicted."""
+class WorstCase(Record):
+    """One of the predictions to look at first: the sample, by its first object."""
 
     object: str
     generation: str
+
+
+class Mistake(WorstCase):
+    """A wrong label, and how sure the model was: ``probability`` of the label it predicted."""
+
     label: str
     predicted: str
     probability: float
 
 
+class PoorMask(WorstCase):
+    """A mask far from the true one: ``mean_iou`` of this image alone."""
+
+    mean_iou: float = Field(ge=0, le=1)
+
+
 class EvaluationReport(Record):
     """The evaluation of release ``version`` on one batch.
 
-    ``reasons`` tell the verdict in words, the deciding one first. ``confusion`` maps true label → predicted label →
-    count, zeros left out. ``inputs`` identifies what was evaluated and by which settings: a retry with the same finds
-    this report and leaves it.
+    ``reasons`` tell the verdict in words, the deciding one first. ``further`` are more metrics by name, from 0 to 1,
+    reported and not judged. ``classes`` and ``confusion`` (true label → predicted label → count, zeros left out) count
+    in ``unit``. ``inputs`` identifies what was evaluated and by which settings: a retry with the same finds this report
+    and leaves it.
+
+    Version 1 of the schema, of classifiers only, isn't read any more: its batch is evaluated anew if need be.
     """
 
     pipeline: str
@@ -146,10 +170,12 @@ class EvaluationReport(Record):
     verdict: Verdict
     reasons: list[str] = Field(min_length=1)
     metric: Metric
+    further: dict[str, Annotated[float, Field(ge=0, le=1)]]
     counts: Counts
+    unit: str
     classes: list[ClassScore]
     confusion: dict[str, dict[str, int]]
     drift: list[Drift]
     failures: list[Failure]
-    mistakes: list[Mistake]
-    schema_version: int = 1
+    worst: list[Mistake | PoorMask | WorstCase]
+    schema_version: Literal[2] = 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,46 +17,50 @@ from ml.errors import DataError
 from ml.records import Record, ReleaseRecord
 from ml.storage import Storage
 
+if TYPE_CHECKING:
+    from ml.evaluation.judging import Judge
+
 Column = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Distributions:
-    """Label counts, predicted-label counts, and float32 columns of sample statistics by name (all of one length)."""
+    """How much there is of each label (samples or areas, say) and of each predicted label, and float32 columns of
+    sample statistics by name (all of one length)."""
 
-    labels: dict[str, int]
-    predicted: dict[str, int]
+    labels: dict[str, float]
+    predicted: dict[str, float]
     statistics: dict[str, Column]
 
 
 class ReferencePredictions(Record):
-    """``releases/<version>-reference.json``: how often the release predicted each label on its window's eval split."""
+    """``releases/<version>-reference.json``: how much of each label the release predicted on its window's eval split
+    (how often, or what area in all, say)."""
 
-    predicted: dict[str, int]
+    predicted: dict[str, float]
 
 
-def read_reference(storage: Storage, release: ReleaseRecord) -> Distributions:
-    """The distributions in the window of ``release``.
+def read_reference(storage: Storage, release: ReleaseRecord, judge: Judge) -> Distributions:
+    """The distributions in the window of ``release``, as ``judge`` sees them.
 
     Raises ``NotFoundError`` where the release or a span of its window has no statistics, ``DataError`` where they can't
-    be read: without them, silence would pass for "no drift".
+    be read, or there is no window: without them, silence would pass for "no drift".
     """
     spans = [_read_span(storage, number) for number in release.window]
-    columns = sorted(set.intersection(*(set(span) for span in spans)) - {"label", "split"}) if spans else []
-    labels: Counter[str] = Counter()
-    for span in spans:
-        names, counts = np.unique(span["label"], return_counts=True)
-        labels.update(dict(zip(names.tolist(), counts.tolist(), strict=True)))
+    if not spans:
+        raise DataError(f"release {release.version} tells no window to measure drift against")
+    columns = sorted(set.intersection(*(set(span) for span in spans)))
     name = layout.release_reference(release.version)
     try:
         predicted = ReferencePredictions.from_json(storage.read(name)).predicted
     except ValidationError as error:
         raise DataError(f"{storage.uri(name)} does not hold the release's predicted labels") from error
-    return Distributions(
-        labels=dict(labels),
-        predicted=predicted,
-        statistics={column: np.concatenate([span[column] for span in spans]) for column in columns},
-    )
+    return judge.reference({column: np.concatenate([span[column] for span in spans]) for column in columns}, predicted)
+
+
+def statistics_of(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, Column]:
+    """Those of a window's columns that are statistics of its samples."""
+    return {name: np.asarray(column, np.float32) for name, column in columns.items() if name not in ("label", "split")}
 
 
 def _read_span(storage: Storage, number: int) -> dict[str, npt.NDArray[np.generic]]:

@@ -4,53 +4,51 @@ The rules, the first that holds decides:
 
 1. ``INSUFFICIENT_DATA`` — fewer than ``min_evaluated`` usable predictions; or a larger share of the predictions failed
    than ``max_failed_share``: what is left says nothing of the whole batch.
-2. ``DEGRADED`` — accuracy is below ``threshold``. The point estimate decides, not its interval: the interval tells how
-   sure the decision is, and the reason says when it is not significant. Waiting for significance would keep a model of
-   88 % accuracy in service against a threshold of 90 % until some 900 samples prove it, and asking the interval's low
-   end to pass would retrain a good model on every small batch; both are errors of one kind only. The point estimate
+2. ``DEGRADED`` — the metric is below ``threshold``. The point estimate decides, not its interval: the interval tells
+   how sure the decision is, and the reason says when it is not significant. Waiting for significance would keep a model
+   of 88 % accuracy in service against a threshold of 90 % until some 900 samples prove it, and asking the interval's
+   low end to pass would retrain a good model on every small batch; both are errors of one kind only. The point estimate
    errs equally either way, and ``min_evaluated`` is the knob that bounds how often.
-3. ``DRIFTED`` — accuracy is good enough, but a drift is above its limit.
+3. ``DRIFTED`` — the metric is good enough, but a drift is above its limit.
 4. ``PASS``.
 
-An accuracy equal to the threshold passes; a drift equal to its limit does not count as drift.
+A metric equal to the threshold passes; a drift equal to its limit does not count as drift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ml.evaluation.intervals import wilson
 from ml.evaluation.records import Counts, Drift, Metric
 from ml.records import Verdict
+
+if TYPE_CHECKING:
+    from ml.settings import Settings
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is good enough; the settings' ``evaluation`` section and ``data.max_refused_share``."""
+    """What is good enough, and how sure a figure has to be told: the settings' ``evaluation`` section and
+    ``data.max_refused_share``."""
 
     threshold: float
     confidence: float
     min_evaluated: int
     max_failed_share: float
 
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """The rules that a pipeline's settings give."""
+        section = settings.evaluation
+        return cls(section.threshold, section.confidence, section.min_evaluated, settings.data.max_refused_share)
+
 
 @dataclass(frozen=True)
 class Decision:
     verdict: Verdict
     reasons: tuple[str, ...]
-
-
-def accuracy(counts: Counts, rules: Rules) -> Metric:
-    """The batch's accuracy with its confidence interval, against the threshold."""
-    return Metric(
-        name="accuracy",
-        value=counts.correct / counts.evaluated if counts.evaluated else None,
-        interval=wilson(counts.correct, counts.evaluated, rules.confidence),
-        confidence=rules.confidence,
-        threshold=rules.threshold,
-        lowest=counts.correct / counts.samples if counts.samples else None,
-    )
 
 
 def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules) -> Decision:
@@ -71,20 +69,20 @@ def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules)
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
     if metric.value < metric.threshold:
-        return Decision(Verdict.DEGRADED, (_told_accuracy(metric.value, metric, "below"), *drifted, *asides))
+        return Decision(Verdict.DEGRADED, (_told_metric(metric.value, metric, "below"), *drifted, *asides))
     if drifted:
-        return Decision(Verdict.DRIFTED, (*drifted, _told_accuracy(metric.value, metric, "not below"), *asides))
-    return Decision(Verdict.PASS, (_told_accuracy(metric.value, metric, "not below"), *asides))
+        return Decision(Verdict.DRIFTED, (*drifted, _told_metric(metric.value, metric, "not below"), *asides))
+    return Decision(Verdict.PASS, (_told_metric(metric.value, metric, "not below"), *asides))
 
 
-def _told_accuracy(accuracy: float, metric: Metric, side: str) -> str:
+def _told_metric(value: float, metric: Metric, side: str) -> str:
     low, high = _percent(metric.interval.low), _percent(metric.interval.high)
     unsure = (
         "" if metric.is_significant else "; the threshold is within the interval, so more samples may turn this around"
     )
     return (
-        f"Accuracy is {_percent(accuracy)} ({_round_percent(metric.confidence)} interval {low} to {high}), {side} the "
-        f"threshold of {_round_percent(metric.threshold)}{unsure}."
+        f"{metric.title} is {_percent(value)} ({_round_percent(metric.confidence)} interval {low} to {high}), {side} "
+        f"the threshold of {_round_percent(metric.threshold)}{unsure}."
     )
 
 
@@ -98,8 +96,10 @@ def _told_drift(drift: Drift) -> str:
 def _told_failures(counts: Counts, metric: Metric) -> list[str]:
     if not counts.failed:
         return []
-    lowest = "" if metric.lowest is None else f"; accuracy would be {_percent(metric.lowest)} were each one a mistake"
-    return [f"{counts.failed:,} of {counts.samples:,} predictions failed and are not in the accuracy{lowest}."]
+    lowest = ""
+    if metric.lowest is not None:
+        lowest = f"; {metric.called} would be {_percent(metric.lowest)} were each one a mistake"
+    return [f"{counts.failed:,} of {counts.samples:,} predictions failed and are not in the {metric.called}{lowest}."]
 
 
 def _told_unseen(counts: Counts) -> list[str]:

@@ -45,13 +45,21 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How people call what the kind measures. ``metric``: of a batch; ``score``: of one class in it; ``unit``: what
-    classes are counted in; ``interval``: how confidence intervals are made, a sentence for the report."""
+    """How people call what the kind measures, each as it stands within a sentence.
+
+    ``metric``: of a batch; ``score``: of one class in it; ``unit``: what classes are counted in. For the report:
+    ``worst``: which cases it shows; ``gain``: what a class's priority, (human level − score) × share, stands for
+    (empty: nothing more than that); and two sentences, ``interval``: how confidence intervals are made, ``advice``:
+    what to look for in the worst cases.
+    """
 
     metric: str
     score: str
     unit: str
     interval: str
+    worst: str = "the predictions that are furthest from the truth"
+    gain: str = ""
+    advice: str = ""
 
 
 class Refused(str):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold  # not exported on TFX 1.21
 from tfx import v1 as tfx
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
+from ml.kinds import kind_of
 from ml.settings import Settings
 from ml.tfx.run_spec import RunSpec
 from ml.tfx.strict_example_validator import StrictExampleValidator
@@ -25,15 +24,6 @@ BEAM_ARGUMENTS = [
     "--direct_num_workers=1",
     "--sdk_container_image=none",
 ]
-
-#: The metric that the blessing is decided on.
-METRIC = "SparseCategoricalAccuracy"
-
-# Names that a pipeline's exported model keeps to.
-EVALUATION_SIGNATURE = "serving_examples"
-LABELS_SIGNATURE = "transform_labels"
-LABEL_INDEX = "label_index"
-PROBABILITIES = "probabilities"
 
 #: The training settings that change what is trained, and not when or whether it is released.
 _FITTING = {"epochs", "batch_size", "learning_rate", "seed"}
@@ -97,7 +87,7 @@ def create_pipeline(
         model=trainer.outputs["model"],
         baseline_model=resolver.outputs["model"],
         schema=schema_gen.outputs["schema"],
-        eval_config=evaluation_config(settings),
+        eval_config=kind_of(settings).evaluation_config(settings),
     )
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
@@ -115,46 +105,6 @@ def create_pipeline(
         metadata_connection_config=(
             sqlite_metadata_connection_config(run.metadata_file) if run.metadata_file else None
         ),
-    )
-
-
-def evaluation_config(settings: Settings) -> tfma.EvalConfig:
-    """Overall and for each label; the thresholds hold overall, for candidate and baseline on the same examples.
-
-    Each model turns labels into the indices of its own vocabulary, so a label that the baseline never saw counts as
-    its mistake.
-    """
-    thresholds = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": settings.training.blessing_threshold}),
-        change_threshold=tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER,
-            absolute={"value": -settings.training.blessing_max_loss},
-        ),
-    )
-    return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(
-                signature_name=EVALUATION_SIGNATURE,
-                preprocessing_function_names=[LABELS_SIGNATURE],
-                prediction_key=PROBABILITIES,
-                label_key=LABEL_INDEX,
-            )
-        ],
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["label"])],
-        metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[
-                    tfma.MetricConfig(
-                        class_name=METRIC,
-                        # As plain `threshold` they would hold for each label, too.
-                        per_slice_thresholds=[
-                            PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=thresholds)
-                        ],
-                    ),
-                    tfma.MetricConfig(class_name="ExampleCount"),
-                ]
-            )
-        ],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow_model_analysis as tfma
@@ -9,16 +10,16 @@ import tensorflow_model_analysis as tfma
 from ml import layout
 from ml.errors import ComponentError, NotFoundError
 from ml.home import metadata_file
+from ml.kinds import kind_of
 from ml.local_copy import local_folder, stored_name
-from ml.runs import TrainingRun, read_run
+from ml.runs import TrainingRun, code_of, read_run
+from ml.settings import load_settings
 from ml.storage import Storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
 from ml.vertex_records import RunOutputs
 
 #: The marker of a complete SavedModel; Pusher writes it last.
 SAVED_MODEL = "saved_model.pb"
-
-_METRICS = {"sparse_categorical_accuracy": "accuracy", "example_count": "examples"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,15 @@ def run_outcome(pipeline: str, storage: Storage, run_id: str) -> RunOutcome:
     """Reads the outcome of a run. Raises ``NotFoundError`` before Pusher is done, and ``DataError`` where a run on
     Vertex AI wrote to another place than the pipeline's storage."""
     run = read_run(storage, run_id)
+    with code_of(run, storage):
+        recorded = kind_of(load_settings(pipeline)).recorded_metrics
     outputs = _outputs(pipeline, storage, run)
     if "Pusher" not in outputs:
         raise NotFoundError(f"run {run.run} of pipeline {pipeline} is not finished: Pusher is not done")
     with local_folder(storage, outputs["Evaluator"]["blessing"]) as blessing:
         blessed = (blessing / "BLESSED").exists()
     with local_folder(storage, outputs["Evaluator"]["evaluation"]) as evaluation:
-        metrics = overall_metrics(str(evaluation))
+        metrics = overall_metrics(str(evaluation), recorded)
     return RunOutcome(
         blessed=blessed,
         pushed=_pushed(storage, run.run) if blessed else None,
@@ -68,15 +71,16 @@ def _outputs(pipeline: str, storage: Storage, run: TrainingRun) -> dict[str, dic
     return outputs
 
 
-def overall_metrics(evaluation: str) -> dict[str, float]:
-    """The candidate's metrics over all examples, by Respan's names, from TFMA's output in ``evaluation``."""
+def overall_metrics(evaluation: str, recorded: Mapping[str, str]) -> dict[str, float]:
+    """The candidate's metrics over all examples, from TFMA's output in ``evaluation``; ``recorded``: TFMA's names of
+    those that are read → Respan's."""
     metrics: dict[str, float] = {}
     for record in tfma.load_metrics(evaluation):
         if record.slice_key.single_slice_keys:
             continue
         for item in record.metric_keys_and_values:
-            if item.key.name in _METRICS and item.key.model_name in ("", "candidate") and not item.key.is_diff:
-                metrics[_METRICS[item.key.name]] = item.value.double_value.value
+            if item.key.name in recorded and item.key.model_name in ("", "candidate") and not item.key.is_diff:
+                metrics[recorded[item.key.name]] = item.value.double_value.value
     return metrics
 
 

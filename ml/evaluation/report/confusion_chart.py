@@ -8,6 +8,7 @@ from matplotlib.patches import Rectangle
 from ml.evaluation.records import EvaluationReport
 from ml.evaluation.report.drawing import BAD, GOOD, INK, LINE, MUTED, Chart, bare, chart_style, drawn
 from ml.evaluation.report.labels import shown
+from ml.evaluation.report.numbers import briefly
 
 _LABELS = 20
 _CROWDED = 12
@@ -36,7 +37,7 @@ def confusion_matrix(report: EvaluationReport) -> Chart | None:
                 if not count:
                     continue
                 axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, fc=colour, alpha=0.18 + 0.6 * share, lw=0))
-                axes.text(x + 0.5, y + 0.5, _short(count), ha="center", va="center", color=INK,
+                axes.text(x + 0.5, y + 0.5, briefly(count), ha="center", va="center", color=INK,
                           fontsize=6.5 if crowded else 8.5)  # fmt: skip
         axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0), xlabel="predicted", ylabel="true label", aspect="equal")
         axes.set_xticks([x + 0.5 for x in range(len(columns))], [_name(c) for c in columns])
@@ -85,9 +86,3 @@ def _capped(
 
 def _name(label: str | None) -> str:
     return "others" if label is None else shown(label, 16)
-
-
-def _short(count: int) -> str:
-    if count < 10_000:
-        return str(count)
-    return f"{count / 1000:.0f}k" if count < 10_000_000 else f"{count / 1_000_000:.0f}M"

@@ -1,4 +1,4 @@
-"""The report's charts of drift: shares of labels and histograms of image statistics, training window against batch."""
+"""The report's charts of drift: shares of labels and histograms of statistics, training window against batch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ml.evaluation.report.drawing import BAD, BATCH, LINE, REFERENCE, Chart, bar
 from ml.evaluation.report.labels import shown
 
 _LABELS = 20
+_STATISTICS = 24
 _BINS = 30
 
 
-def label_shares(title: str, reference: Mapping[str, int], batch: Mapping[str, int]) -> Chart | None:
+def label_shares(title: str, reference: Mapping[str, float], batch: Mapping[str, float]) -> Chart | None:
     """For each label its share in the training window and in the batch, joined by a line as long as the drift."""
     window, found = _shares(reference), _shares(batch)
     labels = [*window, *(label for label in found if label not in window)]
@@ -51,10 +52,12 @@ def label_shares(title: str, reference: Mapping[str, int], batch: Mapping[str, i
 
 
 def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mapping[str, Column]) -> Chart | None:
-    """Small histograms of every measured statistic, both sides over the same bins, as shares of their side."""
-    measured = [one for one in drift if one.feature in reference and one.feature in batch]
-    if not measured:
+    """Small histograms of the measured statistics, both sides over the same bins, as shares of their side."""
+    found = [one for one in drift if one.feature in reference and one.feature in batch]
+    if not found:
         return None
+    kept = {one.feature for one in sorted(found, key=lambda one: -one.value)[:_STATISTICS]}
+    measured = [one for one in found if one.feature in kept]
     columns = min(3, len(measured))
     lines = -(-len(measured) // columns)
     with chart_style("histograms"):
@@ -73,17 +76,18 @@ def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mappi
             axes.xaxis.set_major_locator(MaxNLocator(4))
             bare(axes, keep="bottom")
         figure.tight_layout(h_pad=1.2, w_pad=1.4)
-        svg = drawn(figure, "histograms of image statistics")
+        svg = drawn(figure, "histograms of statistics")
     count = len(next(iter(batch.values())))
-    return Chart(
-        svg,
-        f"{count:,} images of the batch, evenly chosen, against the whole window; at the right of each the divergence.",
-    )
+    caption = f"{count:,} samples of the batch, evenly chosen, against the whole window; at the right of each the "
+    caption += "divergence."
+    if len(measured) < len(found):
+        caption += f" The {len(measured)} of {len(found):,} statistics that differ most."
+    return Chart(svg, caption)
 
 
-def _shares(counts: Mapping[str, int]) -> dict[str, float]:
-    total = sum(counts.values())
-    return {label: count / total for label, count in counts.items()} if total else {}
+def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
+    total = sum(amounts.values())
+    return {label: amount / total for label, amount in amounts.items()} if total else {}
 
 
 def _edges(*sides: Column) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Labels and object names, as they may be shown: they come from outside and may be long, unprintable or hostile.
+"""Words, as the report shows them: labels and object names come from outside and may be long, unprintable or hostile.
 
 Escaping for HTML is the template's (autoescape) and the chart library's part; this takes care of the rest.
 """
@@ -16,6 +16,6 @@ def shown(text: str, longest: int = 28) -> str:
     return f"{clean[: longest - 1 - end]}…{clean[-end:]}"
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    """``share`` in percent; a dash for None."""
-    return "–" if share is None else f"{100 * share:.{digits}f}%"
+def opening(words: str) -> str:
+    """``words`` as a heading or a sentence begins with them."""
+    return words[:1].upper() + words[1:]

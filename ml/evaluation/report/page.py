@@ -9,12 +9,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ml.evaluation.judging import Case
 from ml.evaluation.records import ClassScore, DriftDistance, EvaluationReport
 from ml.evaluation.reference import Distributions
-from ml.evaluation.report.accuracy_charts import accuracy_by_class, metric_strip
 from ml.evaluation.report.confusion_chart import confusion_matrix
 from ml.evaluation.report.drift_charts import histograms, label_shares
-from ml.evaluation.report.labels import percent, shown
+from ml.evaluation.report.labels import opening, shown
+from ml.evaluation.report.numbers import counted, percent
+from ml.evaluation.report.score_charts import metric_strip, score_by_class
+from ml.kinds.kind import Words
 from ml.records import Verdict
 
 _HERE = Path(__file__).parent
@@ -30,34 +33,37 @@ _VERDICTS = {
 
 
 def render(
-    report: EvaluationReport, reference: Distributions, found: Distributions, pictures: Sequence[bytes | None]
+    report: EvaluationReport, words: Words, reference: Distributions, found: Distributions, cases: Sequence[Case]
 ) -> bytes:
     """The report as one HTML file (UTF-8) without scripts and without any request.
 
-    ``reference`` and ``found`` are the distributions of the training window and of the batch; ``pictures`` are PNGs of
-    ``report.mistakes``, None where there is no picture. The same input gives the same bytes.
+    ``words`` are the kind's, ``reference`` and ``found`` the distributions of the training window and of the batch;
+    ``cases`` show what is in ``report.worst``. The same input gives the same bytes.
     """
     # Names come from outside: every value is escaped, only the charts and the style sheet below are markup.
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-    environment.filters.update(percent=percent, shown=shown)
+    environment.filters.update(percent=percent, shown=shown, counted=counted, opening=opening, data_uri=_data_uri)
     mood, title, consequence = _VERDICTS[report.verdict]
     priorities = _by_priority(report.classes)
     page = environment.get_template(
         "page.html.jinja"
     ).render(
         report=report,
+        words=words,
         style=Markup((_HERE / "style.css").read_text("utf-8")),  # noqa: S704 - our own file
         mood=mood,
         title=title,
         consequence=consequence,
         strip=metric_strip(report.metric),
         confusion=confusion_matrix(report),
-        classes=accuracy_by_class(report),
+        classes=score_by_class(report, words),
+        counted_in_all=sum(score.count for score in report.classes),
         priorities=priorities[:_PRIORITIES],
         highest=max((score.priority or 0 for score in priorities), default=0),
         all_priorities=len(priorities),
         drifts=sorted(report.drift, key=lambda drift: (drift.limit is None, -drift.value)),
-        mistakes=list(zip(report.mistakes, map(_data_uri, pictures), strict=True)),
+        cases=cases,
+        most_pictures=max((len(case.pictures) for case in cases), default=0),
         labels=label_shares("true labels", reference.labels, found.labels),
         predictions=label_shares("predictions", reference.predicted, found.predicted),
         histograms=histograms(
@@ -74,5 +80,5 @@ def _by_priority(classes: list[ClassScore]) -> list[ClassScore]:
     return sorted(scored, key=lambda score: (-(score.priority or 0), score.label))
 
 
-def _data_uri(picture: bytes | None) -> str | None:
-    return None if picture is None else f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -9,7 +9,7 @@ from ml.kinds.kind import Acceptance, Kind, Part, Unusable, Words
 from ml.kinds.object_names import stem_of, unusable_name
 
 if TYPE_CHECKING:
-    from ml.evaluation.judging import Judge, Scorer
+    from ml.evaluation.judging import Judge, Picture, Scorer
     from ml.settings import Settings
 
 ROLE = "sample"
@@ -20,14 +20,19 @@ class Classification(Kind):
 
     #: Those of a sample's object, in lower case.
     extensions: ClassVar[tuple[str, ...]]
+    #: The feature of an example that holds the sample as it was collected, which is what a served model is asked with.
+    collected_feature: ClassVar[str]
 
     roles: ClassVar[Mapping[str, str]] = {ROLE: ""}
     metric = "accuracy"
     words = Words(
-        metric="Accuracy",
-        score="Accuracy",
+        metric="accuracy",
+        score="accuracy",
         unit="samples",
         interval="Intervals are Wilson score intervals.",
+        worst="wrong predictions that the model was most sure of",
+        gain="how much overall accuracy would gain if the model were as good as people on it",
+        advice="Look here first for wrong labels.",
     )
     recorded_metrics: ClassVar[Mapping[str, str]] = {
         "sparse_categorical_accuracy": "accuracy",
@@ -54,10 +59,15 @@ class Classification(Kind):
     def class_folder(self, label: str) -> str:
         return label
 
+    def pictures(self, settings: Settings, data: bytes | None) -> list[Picture]:
+        """How the report shows a sample (``data`` is None where it vanished); by default without a picture."""
+        return []
+
     def scorer(self, settings: Settings, classes: Sequence[str]) -> Scorer:
+        from ml.evaluation.verdict import Rules
         from ml.kinds.classification.scoring import LabelScorer
 
-        return LabelScorer(settings.evaluation.confidence)
+        return LabelScorer(Rules.of(settings))
 
     def judge(self, settings: Settings) -> Judge:
         from ml.kinds.classification.judging import LabelJudge

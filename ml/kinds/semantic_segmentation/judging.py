@@ -86,9 +86,7 @@ class MaskJudge:
             found=Distributions(
                 labels=found.shares(found.true_shares),
                 predicted=found.shares(found.predicted_shares),
-                statistics=sample_statistics(
-                    storage, batch, self._kind, MaskInspector(self._settings), chosen
-                ),
+                statistics=sample_statistics(storage, batch, self._kind, MaskInspector(self._settings), chosen),
             ),
         )
 

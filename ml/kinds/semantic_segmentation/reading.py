@@ -58,9 +58,7 @@ def read_entries(storage: Storage, batch: str) -> list[Entry]:
     return [entry for part in parts for entry in part.rows]
 
 
-def read_answers(
-    storage: Storage, batch: str, entries: list[Entry]
-) -> Iterator[list[tuple[int, Answer | Failure]]]:
+def read_answers(storage: Storage, batch: str, entries: list[Entry]) -> Iterator[list[tuple[int, Answer | Failure]]]:
     """For each usable entry its number and what was predicted, in the lines' order, a part of the lines at a time.
 
     Raises ``NotFoundError`` where there are no predictions, and ``DataError`` for predictions that are not exactly one

@@ -17,8 +17,8 @@ from ml.settings import Settings
 
 
 class MaskScorer:
-    """An ``ml.evaluation.judging.Scorer``. ``add`` raises ``DataError`` for a mask that can't be used, and for a release
-    that predicts other classes."""
+    """An ``ml.evaluation.judging.Scorer``. ``add`` raises ``DataError`` for a mask that can't be used, and for a
+    release that predicts other classes."""
 
     def __init__(self, settings: Settings) -> None:
         self._rules, self._max_pixels = Rules.of(settings), settings.data.max_sample_pixels

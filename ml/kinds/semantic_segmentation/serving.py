@@ -48,4 +48,6 @@ class SegmentationServing(ImageServing):
         masks = outputs[MASK].numpy().tolist()
         shares = outputs["class_shares"].numpy().astype("float64").round(7).tolist()
         confidences = outputs["confidence"].numpy().astype("float64").round(7).tolist()
-        return [Answer(Encoded(mask), share, sure) for mask, share, sure in zip(masks, shares, confidences, strict=True)]
+        return [
+            Answer(Encoded(mask), share, sure) for mask, share, sure in zip(masks, shares, confidences, strict=True)
+        ]

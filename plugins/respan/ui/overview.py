@@ -10,7 +10,7 @@ from ml.batches import list_batches, open_batch
 from ml.errors import NotFoundError, RespanError
 from ml.evaluation.records import EvaluationReport
 from ml.home import pipeline_storage
-from ml.records import OpenBatch, ReleaseRecord, ServingChange
+from ml.records import Batch, OpenBatch, ReleaseRecord, ServingChange
 from ml.releases import read_release, serving
 from ml.settings import load_settings
 from ml.storage import Storage
@@ -21,7 +21,8 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedBatch:
-    """A batch, and what its evaluation said; ``report`` is None for one that wasn't evaluated."""
+    """A batch, and what its evaluation said. ``report`` is None for one that wasn't evaluated, and for one whose report
+    another version of Respan wrote (``foreign``): only its page can be shown."""
 
     id: str
     frozen: datetime
@@ -29,6 +30,7 @@ class EvaluatedBatch:
     refused: int
     state: str
     report: EvaluationReport | None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,7 @@ def overview(pipeline: str) -> Overview:
                 for version in {version for change in history for version in change.traffic}
             },
             open=open_batch(storage),
-            batches=[
-                EvaluatedBatch(
-                    id=batch.id,
-                    frozen=batch.frozen,
-                    samples=batch.samples,
-                    refused=batch.refused,
-                    state=batch.state.value,
-                    report=_report(storage, batch.id),
-                )
-                for batch in newest
-            ],
+            batches=[_evaluated(storage, batch) for batch in newest],
         )
     except RespanError as error:
         return Overview(pipeline=pipeline, problem=str(error))
@@ -87,8 +79,20 @@ def report_page(pipeline: str, batch: str) -> bytes:
     return pipeline_storage(pipeline).read(layout.batch(batch, layout.REPORT_HTML))
 
 
-def _report(storage: Storage, batch: str) -> EvaluationReport | None:
+def _evaluated(storage: Storage, batch: Batch) -> EvaluatedBatch:
+    report, foreign = None, False
     try:
-        return EvaluationReport.from_json(storage.read(layout.batch(batch, layout.REPORT_JSON)))
-    except (NotFoundError, ValueError):  # not evaluated, or by a version of Respan that wrote it otherwise
-        return None
+        report = EvaluationReport.from_json(storage.read(layout.batch(batch.id, layout.REPORT_JSON)))
+    except NotFoundError:
+        pass
+    except ValueError:
+        foreign = True
+    return EvaluatedBatch(
+        id=batch.id,
+        frozen=batch.frozen,
+        samples=batch.samples,
+        refused=batch.refused,
+        state=batch.state.value,
+        report=report,
+        foreign=foreign,
+    )

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.evaluation import reading
-from ml.evaluation.join import FAILED, REFUSED, Outcomes
 from ml.evaluation.lines import decode_parts
-from ml.evaluation.reading import read_outcomes
-from ml.evaluation.scores import score
+from ml.kinds.classification import reading
 from ml.kinds.classification.answers import Answer
+from ml.kinds.classification.join import FAILED, REFUSED, Outcomes
+from ml.kinds.classification.reading import read_outcomes
+from ml.kinds.classification.scores import score
 from ml.prediction.lines import Instance, Line
 from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, JOB, Sample, World, keyed_line, right, world, wrong
 

@@ -12,7 +12,7 @@ from tfx.orchestration.portable import execution_publish_utils
 from tfx.orchestration.portable.mlmd import context_lib
 
 from ml.home import PROJECT, metadata_file, pipeline_storage
-from ml.kinds.image_classification.acceptance import accept
+from ml.kinds.classification.acceptance import accept
 from ml.runs import read_run
 from ml.tfx.metadata import LockedMetadata, run_outputs
 from ml.tfx.node import LocalRun

@@ -15,7 +15,7 @@ from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import DataError, NotFoundError
 from ml.home import PROJECT, home, pipeline_storage
-from ml.kinds.image_classification.acceptance import accept
+from ml.kinds.classification.acceptance import accept
 from ml.publishing import publish
 from ml.records import ReleaseRecord, now
 from ml.runs import read_run

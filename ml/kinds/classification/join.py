@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.lines import Part
-from ml.evaluation.mistakes import Instance, WorstMistakes, instance_of
+from ml.evaluation.objects import Instance
 from ml.evaluation.records import Failure, Mistake
+from ml.kinds.classification.mistakes import WorstMistakes, instance_of
 from ml.prediction.job_files import KeyedError, KeyedLine, one_line
 
 Ids = npt.NDArray[np.int32]
@@ -61,7 +62,7 @@ class Outcomes:
     the labels it has never seen, by first appearance. ``truth`` and ``predicted`` (one per manifest entry) hold label
     ids; ``truth`` is ``REFUSED`` for an entry that was refused, ``predicted`` is ``FAILED`` for a prediction that
     failed.
-    ``chosen`` are evenly spread samples that were predicted, for measuring the images themselves.
+    ``chosen`` are evenly spread samples that were predicted, for measuring the samples themselves.
     """
 
     labels: list[str]

@@ -1,8 +1,7 @@
 """Reads a batch's manifest and predictions, in one pass each.
 
 Predictions are joined to the manifest by their key, the sample's index, so their order does not matter. Only this
-batch's files are read: ``predictions.jsonl`` and, where a job on Vertex AI predicted, the ``prediction.results*`` files
-in the one folder that the record of the predictions names.
+batch's files are read.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ import msgspec
 import numpy as np
 
 from ml import layout
-from ml.errors import DataError, NotFoundError
+from ml.errors import DataError
 from ml.evaluation.forked import in_a_fork
-from ml.evaluation.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
 from ml.evaluation.lines import decode_parts
-from ml.evaluation.mistakes import Instance
-from ml.prediction.documents import read_predictions
-from ml.prediction.job_files import result_files
+from ml.evaluation.objects import Instance
+from ml.evaluation.predictions import prediction_files
+from ml.kinds.classification.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
 from ml.storage import Storage
 
 #: Bytes of predictions from which a second process saves more time than it takes to start.
@@ -57,15 +55,6 @@ def read_outcomes(
         )
     unnamed = join.unnamed()
     return join.outcomes(_read_instances(storage, batch, unnamed) if unnamed else {})
-
-
-def prediction_files(storage: Storage, batch: str) -> list[str]:
-    """The names of the files with the batch's predictions. Raises ``NotFoundError`` where one of them is missing."""
-    own = layout.batch(batch, layout.PREDICTIONS)
-    if not storage.exists(own):
-        raise NotFoundError(f"batch {batch} has no predictions in {storage.root}: run `predict` first")
-    record = read_predictions(storage, batch)
-    return [own] if record is None or record.folder is None else [own, *result_files(storage, record.folder)]
 
 
 def _read_truth(storage: Storage, batch: str, classes: Sequence[str]) -> tuple[list[str], Ids]:

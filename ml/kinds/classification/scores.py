@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.evaluation.intervals import wilson
-from ml.evaluation.join import FAILED, REFUSED, Outcomes
 from ml.evaluation.records import ClassScore, Counts
+from ml.kinds.classification.join import FAILED, REFUSED, Outcomes
 
 #: Samples counted in one step.
 _PART = 1 << 16
@@ -28,14 +28,19 @@ class Scores:
     classes: list[ClassScore]
 
     @property
-    def labels(self) -> dict[str, int]:
+    def correct(self) -> int:
+        """How many evaluated samples were predicted right."""
+        return sum(one.correct for one in self.classes)
+
+    @property
+    def labels(self) -> dict[str, float]:
         """How many evaluated samples have each label."""
         return {score.label: score.count for score in self.classes if score.count}
 
     @property
-    def predicted(self) -> dict[str, int]:
+    def predicted(self) -> dict[str, float]:
         """How often each label was predicted."""
-        totals: dict[str, int] = {}
+        totals: dict[str, float] = {}
         for row in self.confusion.values():
             for label, count in row.items():
                 totals[label] = totals.get(label, 0) + count
@@ -95,9 +100,9 @@ def _class_score(
 ) -> ClassScore:
     count, correct = sum(row.values()), row.get(label, 0)
     people = human_level.get(label, 1.0) if isinstance(human_level, Mapping) else human_level
-    accuracy = correct / count if count else None
+    score = correct / count if count else None
     share = count / total if total else 0.0
-    gap = None if accuracy is None else people - accuracy
+    gap = None if score is None else people - score
     return ClassScore(
         label=label,
         seen=seen,
@@ -107,7 +112,7 @@ def _class_score(
         share=share,
         interval=wilson(correct, count, confidence),
         human_level=people,
-        accuracy=accuracy,
+        score=score,
         gap=gap,
         priority=None if gap is None else gap * share,
     )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from ml.evaluation.objects import Instance
 from ml.evaluation.records import Mistake
 
 
@@ -18,13 +19,6 @@ class _Prediction(msgspec.Struct, gc=False):
 
 class _Line(msgspec.Struct, gc=False):
     prediction: _Prediction
-
-
-class Instance(msgspec.Struct, gc=False):
-    """Which object a prediction is of: its name relative to the inbox, and its generation."""
-
-    object: str
-    generation: str
 
 
 class _InstanceLine(msgspec.Struct, gc=False):

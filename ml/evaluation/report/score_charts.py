@@ -1,4 +1,4 @@
-"""The report's charts of accuracy: over all, and of each class."""
+"""The report's charts of the metric, and of the score of each class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from matplotlib.ticker import PercentFormatter
 
 from ml.evaluation.records import ClassScore, EvaluationReport, Metric
 from ml.evaluation.report.drawing import BAD, BATCH, GOOD, INK, SURFACE, Chart, bare, chart_style, drawn
-from ml.evaluation.report.labels import percent, shown
+from ml.evaluation.report.labels import shown
+from ml.evaluation.report.numbers import counted, percent
+from ml.kinds.kind import Words
 
 _CLASSES = 30
 
@@ -33,12 +35,12 @@ def metric_strip(metric: Metric) -> Markup:
         axes.plot([metric.value], [0], "o", color=colour, ms=9, mec=SURFACE, mew=1.5)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if high - low > 0.05 else 1))
         bare(axes)
-        return drawn(figure, f"{metric.name} {percent(metric.value)} against {percent(metric.threshold)}")
+        return drawn(figure, f"{metric.called} {percent(metric.value)} against {percent(metric.threshold)}")
 
 
-def accuracy_by_class(report: EvaluationReport) -> Chart | None:
-    """Accuracy of each class with its interval, the worst on top, with the threshold."""
-    scored = [(score.accuracy, score) for score in report.classes if score.accuracy is not None]
+def score_by_class(report: EvaluationReport, words: Words) -> Chart | None:
+    """The score of each class with its interval, the worst on top, with the threshold."""
+    scored = [(score.score, score) for score in report.classes if score.score is not None]
     scored.sort(key=lambda pair: (pair[0], -pair[1].count))
     if not scored:
         return None
@@ -47,28 +49,30 @@ def accuracy_by_class(report: EvaluationReport) -> Chart | None:
         figure = Figure(figsize=(4.2, 0.36 * len(worst) + 0.7))
         axes = figure.add_subplot()
         axes.axvline(report.metric.threshold, color=INK, lw=1, ls=(0, (4, 3)))
-        for y, (accuracy, score) in enumerate(worst):
-            _draw_class(axes, y, score, accuracy, report.metric.threshold)
+        for y, (value, score) in enumerate(worst):
+            _draw_class(axes, y, score, value, report.metric.threshold)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(worst) - 0.4, -0.6))
         axes.set_yticks(range(len(worst)), [_class_name(score) for _, score in worst])
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="x")
         axes.set_axisbelow(True)
         bare(axes)
-        svg = drawn(figure, "accuracy by class")
-    level = percent(report.metric.confidence, 0)
-    caption = f"Bars are {level} Wilson intervals; the dashed line is the threshold for all classes together."
+        svg = drawn(figure, f"{words.score} by class")
+    caption = "The dashed line is the threshold for all classes together."
+    if any(score.interval is not None for _, score in worst):
+        caption = f"Bars are {percent(report.metric.confidence, 0)} intervals; the{caption[3:]}"
     if len(worst) < len(scored):
-        caption += f" The {len(worst)} least accurate of {len(scored):,} classes."
+        caption += f" The {len(worst)} worst of {len(scored):,} classes."
     return Chart(svg, caption)
 
 
-def _draw_class(axes: Axes, y: int, score: ClassScore, accuracy: float, threshold: float) -> None:
-    colour = BATCH if accuracy >= threshold else BAD
-    ends = [score.interval.low, score.interval.high]
-    axes.plot(ends, [y, y], color=colour, lw=6, alpha=0.3, solid_capstyle="round")
-    axes.plot([accuracy], [y], "o", color=colour, ms=7, mec=SURFACE, mew=1)
+def _draw_class(axes: Axes, y: int, score: ClassScore, value: float, threshold: float) -> None:
+    colour = BATCH if value >= threshold else BAD
+    if score.interval is not None:
+        ends = [score.interval.low, score.interval.high]
+        axes.plot(ends, [y, y], color=colour, lw=6, alpha=0.3, solid_capstyle="round")
+    axes.plot([value], [y], "o", color=colour, ms=7, mec=SURFACE, mew=1)
 
 
 def _class_name(score: ClassScore) -> str:
-    return f"{shown(score.label, 16)}{'' if score.seen else ' (never seen)'} · {score.count:,}"
+    return f"{shown(score.label, 16)}{'' if score.seen else ' (never seen)'} · {counted(score.count)}"
