@@ -32,13 +32,13 @@ class Comparison:
         self._names, self._table = model.names, index_table(model.ids)
         self._images: list[Overlaps] = []
         self._failed: list[Overlaps] = []
-        self._confusion = np.zeros((len(self._names), len(self._names)), np.int64)
+        self._matrix = np.zeros((len(self._names), len(self._names)), np.int64)
 
     def add(self, truth: Ids, predicted: Ids) -> float:
         """Counts one image; its own mean IoU. Raises ``ValueError`` for masks that can't be compared (see
         ``overlap.confusion``)."""
         matrix = confusion(truth, predicted, self._table)
-        self._confusion += matrix
+        self._matrix += matrix
         self._images.append(overlaps(matrix))
         return float(mean_iou(self._images[-1]))
 
@@ -65,8 +65,8 @@ class Comparison:
 
     def further(self) -> dict[str, float]:
         """Pixel accuracy: the share of all labelled pixels that was predicted right."""
-        pixels = int(self._confusion.sum())
-        return {"pixel_accuracy": float(np.trace(self._confusion)) / pixels} if pixels else {}
+        pixels = int(self._matrix.sum())
+        return {"pixel_accuracy": float(np.trace(self._matrix)) / pixels} if pixels else {}
 
     def classes(self, confidence: float, human_level: Mapping[str, float] | float) -> list[ClassScore]:
         """The IoU of each class that occurs in the truth or in a prediction, in the settings' order."""
@@ -103,7 +103,7 @@ class Comparison:
         """Pixels: true class → predicted class → count, zeros left out."""
         return {
             true: row
-            for true, counts in zip(self._names, self._confusion.tolist(), strict=True)
+            for true, counts in zip(self._names, self._matrix.tolist(), strict=True)
             if (row := {said: count for said, count in zip(self._names, counts, strict=True) if count})
         }
 

@@ -44,7 +44,11 @@ class MaskInspector:
     def inspect(self, samples: Iterable[Collected | Refused]) -> Iterator[list[Inspected | Refused]]:
         for part in decode_samples(samples, self._max_pixels):
             masks = [self._mask(found) if isinstance(found, Decoded) else found for found in part]
-            sound = [found.pixels for found, mask in zip(part, masks, strict=True) if _is_sound(found, mask)]
+            sound = [
+                found.pixels
+                for found, mask in zip(part, masks, strict=True)
+                if isinstance(found, Decoded) and not isinstance(mask, Refused)
+            ]
             rows = iter(statistics_rows(sound))
             yield [
                 self._inspected(found, mask, next(rows))
@@ -88,7 +92,3 @@ def encode_example(image: bytes, mask: bytes) -> bytes:
     }
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return bytes(example.SerializeToString(deterministic=True))
-
-
-def _is_sound(found: Decoded | Refused, mask: Ids | Refused) -> bool:
-    return isinstance(found, Decoded) and not isinstance(mask, Refused)

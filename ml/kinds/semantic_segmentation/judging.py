@@ -196,7 +196,8 @@ class _Findings:
     def evenly_spread(self, most: int) -> list[int]:
         """At most so many of the samples that were compared."""
         keys = np.flatnonzero(~np.isnan(self._iou))
-        return keys[np.linspace(0, max(len(keys) - 1, 0), min(most, len(keys)), dtype=int)].tolist()
+        spread = np.linspace(0, max(len(keys) - 1, 0), min(most, len(keys)), dtype=int)
+        return list(map(int, keys[spread]))
 
     def shares(self, sums: npt.NDArray[np.float64]) -> dict[str, float]:
         return dict(zip(self._model.names, sums.tolist(), strict=True))

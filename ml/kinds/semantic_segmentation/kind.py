@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ml.kinds.kind import Kind, Part, Unusable, Words
+from ml.errors import SettingsError
+from ml.kinds.kind import Kind, Part, Unusable
 from ml.kinds.object_names import stem_of, unusable_name
+from ml.kinds.semantic_segmentation.settings import SegmentationSettings
+from ml.kinds.semantic_segmentation.words import METRIC, WORDS
 
 if TYPE_CHECKING:
     from ml.evaluation.judging import Judge, Scorer
@@ -25,14 +28,9 @@ class SemanticSegmentation(Kind):
 
     roles: ClassVar[Mapping[str, str]] = {IMAGE: "images", MASK: "masks"}
     layout = "images/<id>.<png|jpg|jpeg> with masks/<id>.png"
-    metric = "mean_iou"
-    words = Words(
-        metric="Mean IoU",
-        score="IoU",
-        unit="pixels",
-        interval="The interval of the mean IoU is a bootstrap interval over the images.",
-    )
-    recorded_metrics: ClassVar[Mapping[str, str]] = {"mean_iou": "mean_iou", "example_count": "examples"}
+    metric = METRIC
+    words = WORDS
+    recorded_metrics: ClassVar[Mapping[str, str]] = {METRIC: METRIC, "example_count": "examples"}
 
     def part_of(self, name: str) -> Part | Unusable:
         if (unusable := unusable_name(name)) is not None:
@@ -49,6 +47,14 @@ class SemanticSegmentation(Kind):
             return Unusable(f"{layout}: {stem.reason}")
         return Part(stem, role)
 
+    def check(self, settings: Settings) -> None:
+        super().check(settings)
+        if not isinstance(settings.model, SegmentationSettings):
+            raise SettingsError(
+                "ModelSettings in the pipeline's settings.py must extend SegmentationSettings, of "
+                "ml.kinds.semantic_segmentation.settings"
+            )
+
     def inspector(self, settings: Settings) -> Inspector:
         from ml.kinds.semantic_segmentation.inspection import MaskInspector
 
@@ -62,12 +68,12 @@ class SemanticSegmentation(Kind):
     def scorer(self, settings: Settings, classes: Sequence[str]) -> Scorer:
         from ml.kinds.semantic_segmentation.scoring import MaskScorer
 
-        return MaskScorer(settings, classes)
+        return MaskScorer(settings)
 
     def judge(self, settings: Settings) -> Judge:
         from ml.kinds.semantic_segmentation.judging import MaskJudge
 
-        return MaskJudge(settings)
+        return MaskJudge(self, settings)
 
     def accept(self, settings: Settings, model: str, examples: str, most: int) -> Acceptance:
         from ml.kinds.semantic_segmentation.acceptance import accept

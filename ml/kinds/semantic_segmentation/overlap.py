@@ -58,7 +58,8 @@ def iou(counts: Overlaps) -> npt.NDArray[np.float64]:
     """float64[…, classes]: the intersection over union of each class; NaN where neither mask has it."""
     both = counts[..., _BOTH, :].astype(np.float64)
     union = counts[..., _TRUE, :] + counts[..., _PREDICTED, :] - both
-    return np.divide(both, union, out=np.full(both.shape, np.nan), where=union > 0)
+    found: npt.NDArray[np.float64] = np.divide(both, union, out=np.full(both.shape, np.nan), where=union > 0)
+    return found
 
 
 def mean_iou(counts: Overlaps) -> npt.NDArray[np.float64]:
@@ -68,7 +69,8 @@ def mean_iou(counts: Overlaps) -> npt.NDArray[np.float64]:
     present = ~np.isnan(each)
     found = present.sum(axis=-1)
     total = np.where(present, each, 0).sum(axis=-1)
-    return np.divide(total, found, out=np.full(total.shape, np.nan), where=found > 0)
+    mean: npt.NDArray[np.float64] = np.divide(total, found, out=np.full(total.shape, np.nan), where=found > 0)
+    return mean
 
 
 def intervals(images: Overlaps, confidence: float, *, seed: int = 0) -> tuple[Interval, list[Interval]]:

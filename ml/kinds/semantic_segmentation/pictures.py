@@ -30,12 +30,11 @@ def case_pictures(
     truth = None if mask is None else _mask(mask, max_pixels)
     said = predicted_mask(predicted)
     colours = colour_table(model)
-    comparable = pixels is not None and truth is not None and pixels.shape[:2] == truth.shape == said.shape
     return [
         Picture(None if pixels is None else small_png(pixels), "image"),
         Picture(None if truth is None else _flat_png(colours[truth]), "truth"),
         Picture(_flat_png(colours[said]), "prediction"),
-        Picture(_flat_png(_errors(pixels, truth, said, model.ignore_index)) if comparable else None, "errors"),
+        Picture(_errors(pixels, truth, said, model.ignore_index), "errors"),
     ]
 
 
@@ -47,15 +46,18 @@ def colour_table(model: SegmentationSettings) -> Colours:
     return table
 
 
-def _errors(pixels: Colours, truth: Ids, said: Ids, ignored: int | None) -> Colours:
-    """The image, faint and grey, with the pixels that were predicted wrong in red."""
+def _errors(pixels: Colours | None, truth: Ids | None, said: Ids, ignored: int | None) -> bytes | None:
+    """The image, faint and grey, with the pixels that were predicted wrong in red; None where there is nothing to
+    compare."""
+    if pixels is None or truth is None or not pixels.shape[:2] == truth.shape == said.shape:
+        return None
     grey = pixels.mean(axis=-1, keepdims=True)
     faint = np.broadcast_to(255 - _FAINT * (255 - grey), pixels.shape).astype(np.uint8).copy()
     wrong = truth != said
     if ignored is not None:
         wrong &= truth != ignored
     faint[wrong] = _WRONG
-    return faint
+    return _flat_png(faint)
 
 
 def _image(encoded: bytes, max_pixels: int) -> Colours | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ml import layout
 from ml.errors import DataError
-from ml.evaluation.lines import decode_parts
+from ml.evaluation.lines import Part, decode_parts
 from ml.evaluation.objects import Instance
 from ml.evaluation.predictions import prediction_files
 from ml.kinds.semantic_segmentation.serving import Answer
@@ -66,8 +66,7 @@ def read_answers(storage: Storage, batch: str, entries: list[Entry]) -> Iterator
     """
     awaited = np.array([entry.refused is None for entry in entries], np.bool_)
     for name in prediction_files(storage, batch):
-        own = name.endswith(f"/{layout.PREDICTIONS}")
-        for part in decode_parts(storage, name, _Line if own else KeyedLine[Answer]):
+        for part in _read_lines(storage, name):
             found = []
             for position, line in enumerate(part.rows):
                 key = int(line.key)
@@ -83,6 +82,13 @@ def read_answers(storage: Storage, batch: str, entries: list[Entry]) -> Iterator
             f"the predictions of batch {batch} are incomplete: {missing:,} of {usable:,} samples have none; "
             "run `predict` again"
         )
+
+
+def _read_lines(storage: Storage, name: str) -> Iterator[Part[_Line] | Part[KeyedLine[Answer]]]:
+    if name.endswith(f"/{layout.PREDICTIONS}"):
+        yield from decode_parts(storage, name, _Line)
+    else:
+        yield from decode_parts(storage, name, KeyedLine[Answer])
 
 
 def _misfit(key: int, entries: list[Entry]) -> str:
