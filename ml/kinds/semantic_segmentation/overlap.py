@@ -78,12 +78,13 @@ def intervals(images: Overlaps, confidence: float, *, seed: int = 0) -> tuple[In
 
     ``images`` is int64[images, 3, classes]. The pixels of one image are no independent trials, so images are drawn
     (B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979)). Each interval holds
-    the value itself; it is 0 to 1 where fewer than two images tell anything of it. The same input gives the same
-    intervals.
+    the value itself; it is 0 to 1 where fewer than two images tell anything of it. The same images give the same
+    intervals, in whatever order.
     """
     count, _, classes = images.shape
     # Small enough to be exact in float64, where the product below is fast.
     flat = images.reshape(count, 3 * classes).astype(np.float64)
+    flat = flat[np.lexsort(flat.T)]
     draws = np.random.default_rng(seed)
     totals = np.empty((_RESAMPLES if count > 1 else 0, 3, classes))
     for resample in totals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -47,10 +47,6 @@ class _Line(msgspec.Struct, gc=False):
     prediction: Answer | None = None
     error: KeyedError | None = None
 
-    @property
-    def key(self) -> int:
-        return self.instance.key
-
 
 def read_entries(storage: Storage, batch: str) -> list[Entry]:
     """Every entry of the manifest, in its order."""
@@ -68,8 +64,9 @@ def read_answers(storage: Storage, batch: str, entries: list[Entry]) -> Iterator
     for name in prediction_files(storage, batch):
         for part in _read_lines(storage, name):
             found = []
-            for position, line in enumerate(part.rows):
-                key = int(line.key)
+            rows: Sequence[_Line | KeyedLine[Answer]] = part.rows
+            for position, line in enumerate(rows):
+                key = int(line.key if isinstance(line, KeyedLine) else line.instance.key)
                 if not 0 <= key < len(entries) or not awaited[key]:
                     where = f"{storage.uri(name)}, line {part.number(position)}"
                     raise DataError(f"{where}: {_misfit(key, entries)}; run `predict` for batch {batch} again")
