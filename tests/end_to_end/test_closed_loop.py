@@ -64,7 +64,7 @@ def test_the_retraining_reads_both_spans_and_releases_version_2_telling_why(live
     assert airflow.result(RETRAINING, lived.second_retraining, "train")["run_id"] == lived.second_training
     release = lived.deployment.ml("release", "show", PIPELINE, "2")
     assert release["window"] == [1, 2]
-    assert release["history"][1]["reason"].startswith("DEGRADED: metric 0.")
+    assert release["history"][1]["reason"].startswith("DEGRADED: accuracy 0.")
 
 
 def test_the_new_version_passes_on_fresh_samples_of_the_same_kind(lived: Lived) -> None:

@@ -47,7 +47,8 @@ def test_the_code_of_a_checkout_runs_end_to_end_and_the_same_content_but_once(
     assert (result["blessed"], result["samples"], result["reused"]) == (True, 480, False)
     assert result["metrics"]["accuracy"] >= 0.6
     assert result["held_back"]["evaluated"] == 120
-    assert result["held_back"]["accuracy"] >= 0.6
+    assert result["held_back"]["metric"] == "accuracy"
+    assert result["held_back"]["value"] >= 0.6
     assert list(result["seconds"]) == sorted(["start", "samples", "span", "train", "release", "evaluate"])
     assert list(temporary.iterdir()) == []
     written = {path.name for path in (project.home / "storage" / PIPELINE).iterdir()}

@@ -119,13 +119,13 @@ def test_it_is_the_same_once_the_batch_is_archived(tmp_path: Path) -> None:
 def test_images_that_vanished_leave_no_picture_and_no_error(tmp_path: Path) -> None:
     here = world(tmp_path, wrong(30), pictures=False)
     report = evaluate(here.storage, rules(), BATCH)
-    assert len(report.mistakes) == 24
+    assert len(report.worst) == 24
     assert b"no picture" in here.storage.read(HTML)
 
 
 def test_an_image_limit_with_no_image_to_measure_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(30), pictures=False)
-    with pytest.raises(DataError, match="no image of the batch"):
+    with pytest.raises(DataError, match="no sample of the batch"):
         evaluate(here.storage, rules(max_image_drift=0.5), BATCH)
 
 

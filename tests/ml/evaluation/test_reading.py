@@ -270,4 +270,4 @@ def test_the_counts_add_up(tmp_path_factory: pytest.TempPathFactory, samples: li
     assert scores.counts.correct == sum(sample.label == sample.predicted for sample in done)
     assert sum(scores.labels.values()) == sum(scores.predicted.values()) == scores.counts.evaluated == len(done)
     assert sum(one.share for one in scores.classes) == pytest.approx(1 if done else 0)
-    assert all(one.accuracy is None or one.accuracy in one.interval for one in scores.classes)
+    assert all(one.score is None or (one.interval and one.score in one.interval) for one in scores.classes)

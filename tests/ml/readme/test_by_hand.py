@@ -58,4 +58,4 @@ def test_the_commands_of_the_readme_release_a_copied_pipeline_from_its_inbox(tmp
     audit = json.loads(ml("audit", "flowers", "--json"))
     assert (audit["collected"], audit["archived"], audit["lost"], audit["duplicated"]) == (500, 500, 0, 0)
     [archived] = (tmp_path / "home" / "storage" / "flowers" / "archive").iterdir()
-    assert json.loads(ml("score", "flowers", str(archived), "--json"))["accuracy"] >= 0.8
+    assert json.loads(ml("score", "flowers", str(archived), "--json"))["value"] >= 0.8

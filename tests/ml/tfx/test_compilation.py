@@ -14,10 +14,10 @@ from ml.cli import run
 from ml.errors import NotFoundError, SettingsError
 from ml.graph import graph_source, read_graph
 from ml.home import pipeline_folder
+from ml.kinds.classification.gate import evaluation_config
 from ml.pipeline_modules import bind_pipeline
 from ml.settings import load_settings
 from ml.tfx.compilation import compile_graph
-from ml.tfx.factory import evaluation_config
 from ml.tfx.sources import sources_version
 
 PIPELINE = "image_classification"

@@ -12,8 +12,9 @@ from tfx.orchestration.portable import execution_publish_utils
 from tfx.orchestration.portable.mlmd import context_lib
 
 from ml.home import PROJECT, metadata_file, pipeline_storage
-from ml.kinds.classification.acceptance import accept
+from ml.kinds.image_classification.kind import KIND
 from ml.runs import read_run
+from ml.settings import load_settings
 from ml.tfx.metadata import LockedMetadata, run_outputs
 from ml.tfx.node import LocalRun
 from tests.ml.tfx.digits_pipeline import PIPELINE, prepare, write_digits_span
@@ -69,7 +70,8 @@ def test_a_trainer_that_is_killed_is_taken_up_by_its_retry(trained: Path) -> Non
     assert ("Trainer", "RUNNING") not in _states(trained)
     outputs = run_outputs(run.metadata, read_run(pipeline_storage(PIPELINE), "killed").run)
     model = f"{outputs['Trainer']['model']}/Format-Serving"
-    accepted = accept(model, f"{outputs['ImportExampleGen']['examples']}/Split-eval", most=40)
+    examples = f"{outputs['ImportExampleGen']['examples']}/Split-eval"
+    accepted = KIND.accept(load_settings(PIPELINE), model, examples, 40)
     assert sum(accepted.predicted.values()) == 40
 
 

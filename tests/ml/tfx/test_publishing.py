@@ -15,10 +15,11 @@ from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import DataError, NotFoundError
 from ml.home import PROJECT, home, pipeline_storage
-from ml.kinds.classification.acceptance import accept
+from ml.kinds.image_classification.kind import KIND
 from ml.publishing import publish
 from ml.records import ReleaseRecord, now
 from ml.runs import read_run
+from ml.settings import load_settings
 from ml.storage import Storage
 from ml.tfx.outcome import run_outcome
 from tests.ml.tfx.digits_pipeline import PIPELINE
@@ -153,5 +154,6 @@ def test_both_loaders_give_the_same_answers(trained: Path) -> None:
     storage = pipeline_storage(PIPELINE)
     outcome = run_outcome(PIPELINE, storage, run_name(storage))
     assert outcome.pushed is not None
-    acceptance = accept(outcome.pushed, f"{outcome.examples}/Split-eval", most=40)
+    examples = f"{outcome.examples}/Split-eval"
+    acceptance = KIND.accept(load_settings(PIPELINE), outcome.pushed, examples, 40)
     assert sum(acceptance.predicted.values()) == 40

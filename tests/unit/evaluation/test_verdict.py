@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.evaluation.records import Counts, Drift, DriftDistance
-from ml.evaluation.verdict import Decision, Rules, accuracy, decide
+from ml.evaluation.records import Counts, Drift, DriftDistance, Interval, Metric
+from ml.evaluation.verdict import Decision, Rules, decide
+from ml.kinds.classification.accuracy import accuracy
 from ml.records import Verdict
 
 RULES = Rules(threshold=0.9, confidence=0.95, min_evaluated=100, max_failed_share=0.2)
@@ -21,12 +22,16 @@ def counted(correct: int, evaluated: int, *, failed: int = 0, unseen: int = 0) -
     )
 
 
+def measured(counts: Counts, rules: Rules) -> Metric:
+    return accuracy(counts.correct or 0, counts.evaluated, counts.samples, rules)
+
+
 def drifted(value: float, limit: float | None = 0.3, feature: str = "labels") -> Drift:
     return Drift(feature=feature, distance=DriftDistance.L_INFINITY, value=value, limit=limit)
 
 
 def judge(counts: Counts, *drift: Drift, rules: Rules = RULES) -> Decision:
-    return decide(counts, accuracy(counts, rules), drift, rules)
+    return decide(counts, measured(counts, rules), drift, rules)
 
 
 def test_an_accuracy_above_the_threshold_passes() -> None:
@@ -73,7 +78,7 @@ def test_nothing_evaluated_is_insufficient_even_where_no_minimum_is_asked(failed
 
 
 def test_nothing_evaluated_has_no_accuracy() -> None:
-    metric = accuracy(counted(0, 0), RULES)
+    metric = measured(counted(0, 0), RULES)
     assert metric.value is None
     assert metric.lowest is None
     assert not metric.is_significant
@@ -116,6 +121,22 @@ def test_insufficient_comes_before_all() -> None:
     assert judge(counted(1, 50), drifted(0.9)).verdict is Verdict.INSUFFICIENT_DATA
 
 
+def test_a_reason_calls_the_metric_as_the_kind_does() -> None:
+    metric = Metric(
+        name="mean_iou",
+        called="mean IoU",
+        value=0.712,
+        interval=Interval(low=0.68, high=0.74),
+        confidence=0.95,
+        threshold=0.8,
+        lowest=0.6,
+    )
+    counts = Counts(samples=120, evaluated=110, failed=10, refused=0)
+    decision = decide(counts, metric, [], RULES)
+    assert decision.reasons[0].startswith("Mean IoU is 71.20% (95% interval 68.00% to 74.00%), below the threshold of")
+    assert "not in the mean IoU; mean IoU would be 60.00% were each one a mistake" in decision.reasons[1]
+
+
 def test_labels_never_seen_are_told() -> None:
     assert any("7 samples have a label" in reason for reason in judge(counted(93, 100, unseen=7)).reasons)
 
@@ -150,7 +171,7 @@ def test_a_pass_is_good_enough_in_every_respect(counts: Counts, drift: list[Drif
     assert passes == (
         counts.evaluated >= rule.min_evaluated
         and counts.failed <= rule.max_failed_share * counts.samples
-        and counts.correct / counts.evaluated >= rule.threshold
+        and (counts.correct or 0) / counts.evaluated >= rule.threshold
         and not any(one.exceeded for one in drift)
     )
 
@@ -158,7 +179,7 @@ def test_a_pass_is_good_enough_in_every_respect(counts: Counts, drift: list[Drif
 @settings(deadline=None)
 @given(any_counts(), rules)
 def test_the_interval_contains_the_accuracy(counts: Counts, rule: Rules) -> None:
-    metric = accuracy(counts, rule)
+    metric = measured(counts, rule)
     if metric.value is not None and metric.lowest is not None:
         assert metric.value in metric.interval
         assert metric.lowest <= metric.value
