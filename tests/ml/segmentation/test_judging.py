@@ -85,6 +85,7 @@ def test_intersections_and_unions_add_up_over_images_before_they_are_divided(sce
     ious = [np.sum((truth == n) & (said == n)) / np.sum((truth == n) | (said == n)) for n in (0, 7, 3)]
     assert found.metric.value == pytest.approx(np.mean(ious))
     assert [score.score for score in found.classes] == pytest.approx(ious)
+    assert found.metric.value is not None
     assert found.metric.value in found.metric.interval
     assert found.confusion["tree"] == {
         "ground": int(np.sum((truth == 7) & (said == 0))),
