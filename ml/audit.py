@@ -12,7 +12,7 @@ from ml.kinds.kind import Kind, Part
 from ml.ledger import Ledger, Listed, Named, Problem, Settled, Trouble
 from ml.parallel import map_ahead
 from ml.records import Record, SampleFate, SpanSample
-from ml.storage import ObjectInfo, Storage
+from ml.storage import Storage
 from ml.temporary import temporary_folder
 
 #: How many objects with a problem are named.
@@ -78,7 +78,7 @@ def _fill(ledger: Ledger, storage: Storage, kind: Kind) -> None:
     # order, and a batch is taken as what it was before.
     batches = list_batches(storage)
     inbox = storage.child(layout.INBOX)
-    ledger.add_inbox(_listed(kind, info) for info in inbox.list())
+    ledger.add_inbox(_listed(inbox, kind))
     for batch in batches:
         try:
             ledger.add_manifest(batch.id, batch.state, _named(storage, batch.id))
@@ -91,28 +91,31 @@ def _fill(ledger: Ledger, storage: Storage, kind: Kind) -> None:
         ledger.add_examples(number, _examples(storage, number))
 
 
-def _listed(kind: Kind, info: ObjectInfo) -> Listed:
-    part = kind.part_of(info.name) if len(kind.roles) > 1 else None
-    if isinstance(part, Part):
-        return Listed(info.name, info.generation, part.sample, part.role)
-    return Listed(info.name, info.generation)
+def _listed(inbox: Storage, kind: Kind) -> Iterator[Listed]:
+    if len(kind.roles) == 1:
+        yield from ((info.name, info.generation) for info in inbox.list())
+        return
+    for info in inbox.list():
+        part = kind.part_of(info.name)
+        belongs = (part.sample, part.role) if isinstance(part, Part) else (None, None)
+        yield info.name, info.generation, *belongs
 
 
 def _named(storage: Storage, batch: str) -> Iterator[Named]:
     for entry in read_manifest(storage, batch):
-        yield Named(entry.object, entry.generation, entry.size, further=False)
+        yield entry.object, entry.generation, entry.size, False
         for part in entry.parts or ():
-            yield Named(part.object, part.generation, part.size, further=True)
+            yield part.object, part.generation, part.size, True
 
 
 def _settled(storage: Storage, below: str, kind: Kind) -> Iterator[Settled]:
-    first = next(iter(kind.roles))
+    first, *others = kind.roles
     for info in storage.list():
         batch, _, name = info.name.partition("/")
         if name.startswith(below) and name:
             name = name.removeprefix(below)
-            part = kind.part_of(name) if len(kind.roles) > 1 else None
-            yield Settled(batch, name, info.size, further=isinstance(part, Part) and part.role != first)
+            part = kind.part_of(name) if others else None
+            yield batch, name, info.size, isinstance(part, Part) and part.role != first
 
 
 def _examples(storage: Storage, number: int) -> Iterator[tuple[str, str]]:

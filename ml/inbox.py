@@ -24,9 +24,14 @@ from ml.storage import ObjectInfo, Storage
 def samples(inbox: Storage, kind: Kind, pairing: Pairing) -> Iterator[InboxSample]:
     """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. ``pairing``, a
     new one, holds at the end what waits for its counterpart."""
-    yield from _together(kind, _listed(inbox, kind), pairing)
+    single = len(kind.roles) == 1
+    for info in _listed(inbox, kind):
+        found = kind.part_of(info.name)
+        sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
+        if sample is not None:
+            yield sample
     folders = _folders(kind)
-    for info in inbox.list(without=folders) if folders != [""] and len(kind.roles) > 1 else ():
+    for info in () if single or folders == [""] else inbox.list(without=folders):
         found = kind.part_of(info.name)
         outside = Unusable(f"the layout is not {kind.layout}")
         yield InboxSample((info,), found if isinstance(found, Unusable) else outside)
@@ -67,21 +72,19 @@ def _count(new: Iterable[Part], at_least: int) -> int:
 def _new(storage: Storage, kind: Kind, pairing: Pairing, folder: str = "") -> Iterator[Part]:
     """Each new sample in a class's folder of the inbox, or in all of it."""
     frozen = _frozen(storage)
-    listed = _listed(storage.child(layout.INBOX), kind, folder)
-    if frozen:
-        listed = (info for info in listed if hash((info.name, info.generation)) not in frozen)
-    for objects, found in _together(kind, listed, pairing):
-        if isinstance(found, Part) and all(info.size and info.irregular is None for info in objects):
-            yield found
-
-
-def _together(kind: Kind, listed: Iterable[ObjectInfo], pairing: Pairing) -> Iterator[InboxSample]:
     single = len(kind.roles) == 1
-    for info in listed:
+    for info in _listed(storage.child(layout.INBOX), kind, folder):
+        if info.size == 0 or info.irregular is not None or (frozen and hash((info.name, info.generation)) in frozen):
+            continue
         found = kind.part_of(info.name)
-        sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
-        if sample is not None:
-            yield sample
+        if isinstance(found, Part):
+            whole = found if single else _completed(pairing.add(info, found))
+            if whole is not None:
+                yield whole
+
+
+def _completed(sample: InboxSample | None) -> Part | None:
+    return sample.found if sample is not None and isinstance(sample.found, Part) else None
 
 
 def _listed(inbox: Storage, kind: Kind, folder: str = "") -> Iterator[ObjectInfo]:

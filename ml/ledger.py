@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from typing_extensions import Self
 
@@ -118,31 +117,14 @@ class Problem:
     why: str
 
 
-class Listed(NamedTuple):
-    """An object in the inbox, with its part of a sample where samples are several objects and it can belong to one."""
-
-    object: str
-    generation: str
-    sample: str | None = None
-    role: str | None = None
-
-
-class Named(NamedTuple):
-    """An object that a manifest names."""
-
-    object: str
-    generation: str
-    size: int
-    further: bool
-
-
-class Settled(NamedTuple):
-    """An object below a batch's folder in the archive or in quarantine. ``further`` holds where no manifest tells."""
-
-    batch: str
-    object: str
-    size: int
-    further: bool
+#: An object in the inbox: name, generation; where samples are several objects, also its sample and role, None where it
+#: belongs to none. (These are plain tuples, since there may be millions.)
+Listed = tuple[str, str] | tuple[str, str, str | None, str | None]
+#: An object that a manifest names: name, generation, size, and whether it is a further one.
+Named = tuple[str, str, int, bool]
+#: An object below a batch's folder in the archive or in quarantine: batch, name, size, and whether it is a further one,
+#: for objects that no manifest names.
+Settled = tuple[str, str, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +157,8 @@ class Ledger:
         self._db.close()
 
     def add_inbox(self, objects: Iterable[Listed]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO inbox VALUES (?, ?, ?, ?)", objects)
+        values = "?, ?, NULL, NULL" if self._roles == 1 else "?, ?, ?, ?"
+        self._db.executemany(f"INSERT OR REPLACE INTO inbox VALUES ({values})", objects)  # noqa: S608 (one of two)
 
     def add_manifest(self, batch: str, state: BatchState, objects: Iterable[Named]) -> None:
         self._db.executemany(

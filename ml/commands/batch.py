@@ -104,7 +104,7 @@ def show_(pipeline: str, batch_id: str, as_json: bool) -> None:
     found = batches.read_batch(storage, batch_id)
     labels, reasons = _tally(storage, found)
     document = {**found.model_dump(mode="json"), "labels": dict(labels), "reasons": dict(reasons)}
-    lines = [f"{found.id}: {found.state.value}, frozen {found.frozen:%Y-%m-%d %H:%M:%S} UTC"]
+    lines = [f"{found.id}: {found.state.value}, frozen {found.frozen:%Y-%m-%d %H:%M:%S} UTC, {found.samples:,} samples"]
     lines += [f"  {label:<30} {count:>9,} samples" for label, count in sorted(labels.items())]
     lines += [f"  refused: {count:>9,}  {reason}" for reason, count in reasons.most_common()]
     if storage.exists(layout.batch(batch_id, layout.REPORT_HTML)):

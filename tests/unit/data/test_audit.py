@@ -116,6 +116,16 @@ def test_a_sample_in_the_archive_and_in_quarantine_is_duplicated(storage: Storag
     assert (found.collected, found.duplicated, found.balanced) == (1, 1, False)
 
 
+def test_a_sample_in_the_archive_and_in_quarantine_that_is_whole_in_neither_is_lost(
+    storage: Storage, settings: Settings
+) -> None:
+    batch = settled(storage, settings, "run 1", "3/a.png")
+    storage.write(layout.archived(batch.id, "3/a.png"), b"")
+    storage.write(layout.quarantined(batch.id, "3/a.png"), b"")
+    found = audit(storage, KIND)
+    assert (found.collected, found.lost, found.duplicated) == (1, 1, 0)
+
+
 def test_a_settled_sample_that_is_in_the_inbox_as_well_is_duplicated(
     storage: Storage, root: Path, settings: Settings
 ) -> None:
