@@ -23,9 +23,7 @@ def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> ke
         return _small_cnn(size)
     if name not in BACKBONES:
         raise SettingsError(f"model.backbone is {name!r}; allowed: {', '.join(BACKBONES)}")
-    body = application(
-        name, key="model.backbone", size=size, weights=weights, fine_tune=fine_tune, pooling="avg"
-    )
+    body = application(name, key="model.backbone", size=size, weights=weights, fine_tune=fine_tune, pooling="avg")
     pixels = keras.Input((size, size, 3), name="image")
     return keras.Model(pixels, applied(body, name, pixels), name=f"features_{name.lower()}")
 

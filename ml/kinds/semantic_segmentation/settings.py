@@ -22,7 +22,8 @@ class SegmentationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     classes: tuple[SegmentationClass, ...] = Field(
-        min_length=2, description="The classes: id (0 to 255, the pixels' value in masks), name, colour (#rrggbb) of each."
+        min_length=2,
+        description="The classes: id (0 to 255, the pixels' value in masks), name, colour (#rrggbb) of each.",
     )
     ignore_index: int | None = Field(
         255, ge=0, le=255, description="Value of pixels that are neither learnt nor judged; null: there is none."
