@@ -17,19 +17,20 @@ from ml.pipelines.semantic_segmentation.scenes import (
     DIGITS,
     PHOTOGRAPH_COLUMNS,
     Camera,
+    draw_scenes,
     material,
     new_camera,
     old_camera,
-    write_scenes,
+    save_scene,
 )
 
-#: Set → its scenes, of which digits (of 1,797) and of how many of the photographs' columns (of 640) they are made, and
+#: Set → its scenes, of which digits (of 901) and of how many of the photographs' columns (of 640) they are made, and
 #: which cameras show them, each in which folder.
 SETS: dict[str, tuple[int, int, int, Mapping[str, Camera]]] = {
-    "first": (500, 800, 256, {"first": old_camera}),
-    "shifted": (300, 440, 176, {"shifted": new_camera}),
-    "fresh": (120, 230, 104, {"fresh": new_camera}),
-    "holdout": (120, 327, 104, {"holdout/plain": old_camera, "holdout/shifted": new_camera}),
+    "first": (500, 400, 256, {"first": old_camera}),
+    "shifted": (300, 230, 176, {"shifted": new_camera}),
+    "fresh": (120, 110, 104, {"fresh": new_camera}),
+    "holdout": (120, 161, 104, {"holdout/plain": old_camera, "holdout/shifted": new_camera}),
 }
 
 
@@ -46,7 +47,9 @@ def write_sets(folder: Path, *, seed: int) -> dict[str, int]:
     written, left = {}, 0
     for number, (scenes, _, columns, cameras) in enumerate(SETS.values()):
         source = material(digits[number], (left, left + columns))
-        write_scenes(folder, source, scenes, (seed, number), cameras)
+        for index, scene in enumerate(draw_scenes(source, scenes, [seed, number])):
+            for name, camera in cameras.items():
+                save_scene(folder / name, f"scene-{number}-{index:04}", scene, camera, [seed, number, index])
         written.update(dict.fromkeys(cameras, scenes))
         left += columns
     if left != PHOTOGRAPH_COLUMNS or len(digits[-1]):

@@ -1,7 +1,7 @@
 """Random changes to training images, drawn for each image on its own, reproducible from a seed.
 
-A change has two halves, so that what belongs to an image (its mask) can be moved with it: transforms are drawn, and then
-applied to images, or to masks, with the interpolation that suits each.
+A change has two halves, so that what belongs to an image (its mask) can be moved with it: transforms are drawn, and
+then applied to images, or to masks, with the interpolation that suits each.
 """
 
 from __future__ import annotations

@@ -85,4 +85,5 @@ def _likeliest(probabilities: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, tf
         return tf.where(better, probability, best), tf.where(better, tf.cast(number, tf.uint8), index)
 
     start = (tf.fill(size, -1.0), tf.zeros(size, tf.uint8))
-    return tf.foldl(compare, tf.range(probabilities.shape[-1]), start, parallel_iterations=1)
+    best, index = tf.foldl(compare, tf.range(probabilities.shape[-1]), start, parallel_iterations=1)
+    return best, index

@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ml.kinds.images.encoded import UnusableImageError, image_size
@@ -26,8 +27,8 @@ _PNG = b"\x89PNG"
 def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
     """The class ids uint8[height, width] in a PNG of 8-bit grey, of a palette (the index counts) or of 16-bit grey.
 
-    Raises ``UnusableImageError``, with the reason, for all others, and for what is damaged or larger than ``max_pixels``.
-    Whether the ids are those of classes is for :func:`check_mask` to say.
+    Raises ``UnusableImageError``, with the reason, for all others, and for what is damaged or larger than
+    ``max_pixels``. Whether the ids are those of classes is for :func:`check_mask` to say.
     """
     image_size(encoded, max_pixels)
     if not encoded.startswith(_PNG):
@@ -48,8 +49,8 @@ def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
 
 
 def check_mask(mask: Ids, size: tuple[int, int], ids: Collection[int], ignored: int | None) -> None:
-    """Raises ``UnusableImageError`` for a mask that doesn't fit an image of ``size`` (height, width), or has values that
-    are neither among ``ids``, those of classes, nor ``ignored``."""
+    """Raises ``UnusableImageError`` for a mask that doesn't fit an image of ``size`` (height, width), or has values
+    that are neither among ``ids``, those of classes, nor ``ignored``."""
     if mask.shape != size:
         (height, width), (image_height, image_width) = mask.shape, size
         raise UnusableImageError(f"the mask is {width} × {height}, and its image {image_width} × {image_height}")
@@ -66,8 +67,6 @@ def count_ids(mask: Ids) -> npt.NDArray[np.int64]:
 
 def encode_mask(ids: Ids) -> bytes:
     """The canonical mask of uint8[height, width]; the same ids give the same bytes on one version of zlib."""
-    from PIL import Image
-
     stream = io.BytesIO()
     Image.fromarray(ids).save(stream, "PNG")
     return stream.getvalue()

@@ -8,14 +8,14 @@ Sources, both of which come with scikit-learn, so nothing is downloaded:
   https://www.flickr.com/photos/danielbuechele/6061409035, and ``flower.jpg``, by vultilion,
   https://www.flickr.com/photos/vultilion/6056698931.
 
-Both are changed here: digits are enlarged, turned and coloured, photographs cut, mirrored, darkened or brightened. What a
-scene shows is drawn by lot; its mask follows from it and is exact, up to the rim of the ink, which fades and which the
-mask leaves open (:data:`OPEN`).
+Both are changed here: digits are enlarged, turned and coloured, photographs cut, mirrored, darkened or brightened. What
+a scene shows is drawn by lot; its mask follows from it and is exact, up to the rim of the ink, which fades and which
+the mask leaves open (:data:`OPEN`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,12 +30,14 @@ Pixels = npt.NDArray[np.float64]
 #: Ids in a mask: no digit; the digit 0 has the id 1, and so on; neither, for pixels that nobody could decide on.
 BACKGROUND, OPEN = 0, 255
 
-#: How many digits there are, and how many columns both photographs have.
-DIGITS, PHOTOGRAPH_COLUMNS = 1797, 640
+#: Only digits up to this one are drawn: five are enough to be told apart, and learnt in a minute.
+LAST_DIGIT = 4
+#: How many of them there are, and how many columns both photographs have.
+DIGITS, PHOTOGRAPH_COLUMNS = 901, 640
 
 SIDES = (64, 96)
 DIGIT_SIDES = (26, 42)
-MOST_DIGITS = 4
+FEWEST_DIGITS, MOST_DIGITS = 2, 4
 #: Degrees, to either side; more, and a 6 could be a 9.
 MOST_TURN = 20.0
 #: Ink from 0 to 1 below which a pixel is background, and from which on it is the digit's.
@@ -71,9 +73,10 @@ def material(
 ) -> Material:
     """The digits of these indices, and what both photographs (427 rows) show in these columns."""
     loaded = _digits()
+    drawn = loaded.target <= LAST_DIGIT
     return Material(
-        loaded.images[digits] / 16.0,
-        loaded.target[digits],
+        loaded.images[drawn][digits] / 16.0,
+        loaded.target[drawn][digits],
         [photograph[:, columns[0] : columns[1]] / 255.0 for photograph in _photographs()],
     )
 
@@ -83,7 +86,7 @@ def draw_scenes(source: Material, count: int, seed: Sequence[int]) -> Iterator[S
     dice = np.random.default_rng(seed)
     heap: list[int] = []
     for _ in range(count):
-        wanted = int(dice.integers(1, MOST_DIGITS + 1))
+        wanted = int(dice.integers(FEWEST_DIGITS, MOST_DIGITS + 1))
         if len(heap) < wanted:
             heap = [*map(int, dice.permutation(len(source.digits))), *heap]
         drawn, heap = heap[-wanted:], heap[:-wanted]
@@ -108,19 +111,14 @@ def new_camera(scene: Scene, dice: np.random.Generator) -> Image.Image:
     return _picture(np.asarray(focused, np.float64) / 255 + dice.normal(0, 0.03, lit.shape))
 
 
-def write_scenes(
-    folder: Path, source: Material, count: int, seed: Sequence[int], cameras: Mapping[str, Camera]
-) -> None:
-    """Writes ``count`` scenes through each of ``cameras``, below the folder of that name in ``folder``: ``images/<id>.png``
-    and ``masks/<id>.png``, as they would lie in the inbox."""
-    for name in cameras:
-        (folder / name / "images").mkdir(parents=True)
-        (folder / name / "masks").mkdir()
-    for number, scene in enumerate(draw_scenes(source, count, seed)):
-        file = f"scene-{'-'.join(map(str, seed))}-{number:04}.png"
-        for name, camera in cameras.items():
-            camera(scene, np.random.default_rng([*seed, number])).save(folder / name / "images" / file)
-            Image.fromarray(scene.mask).save(folder / name / "masks" / file)
+def save_scene(folder: Path, name: str, scene: Scene, camera: Camera, seed: Sequence[int]) -> None:
+    """Writes ``images/<name>.png``, as ``camera`` shows it, and ``masks/<name>.png`` below ``folder``."""
+    for part, picture in (
+        ("images", camera(scene, np.random.default_rng(seed))),
+        ("masks", Image.fromarray(scene.mask)),
+    ):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        picture.save(folder / part / f"{name}.png")
 
 
 def _scene(source: Material, drawn: Sequence[int], dice: np.random.Generator) -> Scene:
