@@ -120,12 +120,12 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     stages.end("start", "TFX is imported")
 
     trained, held_back = _samples(settings, folder / "samples")
-    stages.end("samples", f"{len(trained) + len(held_back)} written, {len(held_back)} of them held back")
+    stages.end("samples", f"{len(trained) + len(held_back)} files written, {len(held_back)} of them held back")
 
     _collect(storage, folder / "samples", trained)
-    first = freeze(storage, settings, _RUN).id
-    span = prepare(storage, settings, first)
-    settle(storage, first)
+    first = freeze(storage, settings, _RUN)
+    span = prepare(storage, settings, first.id)
+    settle(storage, first.id)
     stages.end("span", f"{span.train} to train on, {span.eval} to evaluate on, {span.refused} refused")
 
     run = start_run(pipeline, storage, _RUN, settings=given)
@@ -145,10 +145,10 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     stages.end("release", "blessed; version 1 serves")
 
     _collect(storage, folder / "samples", held_back)
-    second = freeze(storage, settings, _HELD_BACK).id
-    predict(storage, settings, second)
-    report = evaluate(storage, settings, second)
-    settle(storage, second)
+    second = freeze(storage, settings, _HELD_BACK)
+    predict(storage, settings, second.id)
+    report = evaluate(storage, settings, second.id)
+    settle(storage, second.id)
     _check_balance(storage, settings)
     metric, evaluated = report.metric, report.counts.evaluated
     if metric.value is None:
@@ -156,7 +156,7 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     stages.end("evaluate", f"{report.verdict.value}, {metric.called} {metric.value:.4g} of {evaluated}")
     return LocalRunResult(
         pipeline=pipeline,
-        samples=len(trained) + len(held_back),
+        samples=sum(batch.samples + batch.refused for batch in (first, second)),
         blessed=True,
         metrics=outcome.metrics,
         held_back=HeldBack(verdict=report.verdict.value, metric=metric.name, value=metric.value, evaluated=evaluated),
