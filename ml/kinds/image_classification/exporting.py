@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from ml.kinds.images.exporting import export_signatures, feature_of
+from ml.kinds.images.exporting import Signature, export_signatures, feature_of
 
 
 def export_classifier(model: keras.Model, transform: tft.TFTransformOutput, classes: list[str], folder: str) -> None:
@@ -34,7 +34,7 @@ def export_classifier(model: keras.Model, transform: tft.TFTransformOutput, clas
     def vocabulary() -> dict[str, tf.Tensor]:
         return {"labels": tf.identity(names)}
 
-    signatures = {
+    signatures: dict[str, Signature] = {
         "serving_default": serving_default,
         "serving_examples": serving_examples,
         "transform_labels": transform_labels,

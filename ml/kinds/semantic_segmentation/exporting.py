@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from ml.kinds.images.decoding import image_sizes
-from ml.kinds.images.exporting import export_signatures, feature_of
+from ml.kinds.images.exporting import Signature, export_signatures, feature_of
 from ml.kinds.semantic_segmentation.settings import SegmentationSettings
 
 #: Images that are brought to their own size at one time; bounds the memory that a batch of large ones needs.
@@ -39,7 +39,7 @@ def export_segmenter(
     def vocabulary() -> dict[str, tf.Tensor]:
         return {"labels": tf.identity(names), "ids": tf.identity(ids)}
 
-    signatures = {
+    signatures: dict[str, Signature] = {
         "serving_default": serving_default,
         "serving_examples": serving_examples,
         "vocabulary": vocabulary,

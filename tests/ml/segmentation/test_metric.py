@@ -66,12 +66,12 @@ def counted(pairs: list[tuple[Ids, Ids]]) -> dict[int, float]:
 
 
 def save_model(folder: Path, feature: str) -> str:
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serve(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         answer = tf.io.parse_example(examples, {feature: tf.io.FixedLenFeature([], tf.string)})[feature]
         return {"mask_bytes": answer, "confidence": tf.ones(tf.shape(examples))}
 
-    tf.saved_model.save(tf.Module(), str(folder / feature), {"serving_examples": serve})
+    signature = tf.function(serve, input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    tf.saved_model.save(tf.Module(), str(folder / feature), {"serving_examples": signature})
     return str(folder / feature)
 
 
@@ -122,12 +122,11 @@ def test_mean_iou_is_what_a_count_by_hand_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "baseline_right", "blessed"),
     [
-        (settings(threshold=0.5), 0.7, True),
         (settings(threshold=0.8), 0.7, False),
         (settings(threshold=0.5, loss=0.05), 0.9, False),
         (settings(threshold=0.5, loss=0.5), 0.9, True),
     ],
-    ids=["above the threshold", "below it", "worse than the baseline", "a little worse"],
+    ids=["below the threshold", "worse than the baseline", "a little worse"],
 )
 def test_a_candidate_is_blessed_for_its_mean_iou(
     tmp_path: Path, asked: Settings, baseline_right: float, blessed: bool
