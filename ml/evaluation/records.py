@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -104,6 +105,16 @@ class ClassScore(Record):
     score: float | None = Field(None, ge=0, le=1)
     gap: float | None = None
     priority: float | None = None
+
+    @classmethod
+    def against_people(
+        cls, human_level: Mapping[str, float] | float, *, label: str, score: float | None, share: float, **counted: Any
+    ) -> Self:
+        """The score with its gap to people's, which is given over all or by label (1 for a label not in it)."""
+        people = human_level.get(label, 1.0) if isinstance(human_level, Mapping) else human_level
+        gap = None if score is None else people - score
+        priority = None if gap is None else gap * share
+        return cls(label=label, score=score, share=share, human_level=people, gap=gap, priority=priority, **counted)
 
 
 class DriftDistance(str, Enum):

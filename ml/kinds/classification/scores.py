@@ -99,20 +99,14 @@ def _class_score(
     human_level: Mapping[str, float] | float,
 ) -> ClassScore:
     count, correct = sum(row.values()), row.get(label, 0)
-    people = human_level.get(label, 1.0) if isinstance(human_level, Mapping) else human_level
-    score = correct / count if count else None
-    share = count / total if total else 0.0
-    gap = None if score is None else people - score
-    return ClassScore(
+    return ClassScore.against_people(
+        human_level,
         label=label,
         seen=seen,
         count=count,
         correct=correct,
         failed=failed,
-        share=share,
+        share=count / total if total else 0.0,
         interval=wilson(correct, count, confidence),
-        human_level=people,
-        score=score,
-        gap=gap,
-        priority=None if gap is None else gap * share,
+        score=correct / count if count else None,
     )

@@ -78,23 +78,17 @@ class Comparison:
         for position, (name, value) in enumerate(zip(self._names, iou(total).tolist(), strict=True)):
             if np.isnan(value) and not failed[position]:
                 continue
-            people = human_level.get(name, 1.0) if isinstance(human_level, Mapping) else human_level
-            score = None if np.isnan(value) else value
-            share = int(total[1, position]) / pixels if pixels else 0.0
-            gap = None if score is None else people - score
             scores.append(
-                ClassScore(
+                ClassScore.against_people(
+                    human_level,
                     label=name,
                     seen=True,
                     count=int(total[1, position]),
                     correct=int(total[0, position]),
                     failed=int(failed[position]),
-                    share=share,
+                    share=int(total[1, position]) / pixels if pixels else 0.0,
                     interval=each[position],
-                    human_level=people,
-                    score=score,
-                    gap=gap,
-                    priority=None if gap is None else gap * share,
+                    score=None if np.isnan(value) else value,
                 )
             )
         return scores

@@ -11,19 +11,20 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from ml import layout
 from ml.audit import NAMED, audit
-from ml.batches import open_batch, read_manifest, write_refusals
+from ml.batches import open_batch, read_manifest
 from ml.errors import DataError
 from ml.freezing import freeze
 from ml.kinds.image_classification.kind import KIND
-from ml.records import Batch, BatchState, ClassCount, Refusal, SampleFate, Span, SpanSample, now
+from ml.records import Batch, BatchState, ClassCount, SampleFate, Span, SpanSample, now
 from ml.settings import Settings
 from ml.settling import return_batch, settle
 from ml.storage import Storage
 from ml.storage.local import LocalStorage
+from tests.unit.data.life_of_batches import LifeOfBatches
 
 
 def frozen(storage: Storage, settings: Settings, run: str, *names: str) -> Batch:
@@ -231,7 +232,7 @@ def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: Storage
     assert found[-1].archived == 4 * len(names)
 
 
-class LifeOfSamples(RuleBasedStateMachine):
+class LifeOfSamples(LifeOfBatches):
     """Whatever happens in whatever order: every sample ever collected is found, once."""
 
     def __init__(self) -> None:
@@ -259,28 +260,6 @@ class LifeOfSamples(RuleBasedStateMachine):
         self.runs += 1
         if next(self.storage.list(layout.INBOX), None) is not None:
             freeze(self.storage, self.settings, f"run {self.runs}", max_samples=limit)
-
-    @precondition(lambda self: open_batch(self.storage) is not None)
-    @rule(share=st.integers(1, 3))
-    def refuse(self, share: int) -> None:
-        held = open_batch(self.storage)
-        assert held is not None
-        refusals = (
-            Refusal(index=e.index, object=e.object, generation=e.generation, reason="broken")
-            for e in read_manifest(self.storage, held.batch)
-            if e.index % share == 0
-        )
-        write_refusals(self.storage, held.batch, "predict", refusals)
-
-    @precondition(lambda self: open_batch(self.storage) is not None)
-    @rule(how=st.sampled_from(["settle", "return", "return refused"]))
-    def end(self, how: str) -> None:
-        held = open_batch(self.storage)
-        assert held is not None
-        if how == "settle":
-            settle(self.storage, held.batch)
-        else:
-            return_batch(self.storage, held.batch, quarantine_refused=how == "return refused")
 
     @invariant()
     def every_sample_is_in_exactly_one_place(self) -> None:

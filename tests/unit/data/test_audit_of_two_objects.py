@@ -11,20 +11,20 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from ml import layout
 from ml.audit import audit
-from ml.batches import open_batch, read_manifest, write_refusals
+from ml.batches import open_batch
 from ml.errors import DataError
 from ml.freezing import freeze
 from ml.kinds.semantic_segmentation.kind import KIND
-from ml.records import Refusal
 from ml.settings import Settings
-from ml.settling import return_batch, settle
+from ml.settling import settle
 from ml.storage import Storage
 from ml.storage.local import LocalStorage
 from tests.unit.data.collecting import collect
+from tests.unit.data.life_of_batches import LifeOfBatches
 from tests.unit.data.test_samples_of_two_objects import pair, refuse
 
 
@@ -129,7 +129,7 @@ def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: Storage
     assert (found[-1].archived, found[-1].incomplete) == (3 * samples, 0)
 
 
-class LifeOfPairs(RuleBasedStateMachine):
+class LifeOfPairs(LifeOfBatches):
     """Whatever comes in whatever order: every image with its mask is found, once, and what has no counterpart waits."""
 
     def __init__(self) -> None:
@@ -172,28 +172,6 @@ class LifeOfPairs(RuleBasedStateMachine):
             assert freeze(self.storage, self.settings, f"run {self.runs}", max_samples=limit).incomplete == waiting
         except DataError:
             assert audit(self.storage, KIND).inbox == 0
-
-    @precondition(lambda self: open_batch(self.storage) is not None)
-    @rule(share=st.integers(1, 3))
-    def refuse(self, share: int) -> None:
-        held = open_batch(self.storage)
-        assert held is not None
-        refusals = (
-            Refusal(index=e.index, object=e.object, generation=e.generation, reason="broken")
-            for e in read_manifest(self.storage, held.batch)
-            if e.index % share == 0
-        )
-        write_refusals(self.storage, held.batch, "span", refusals)
-
-    @precondition(lambda self: open_batch(self.storage) is not None)
-    @rule(how=st.sampled_from(["settle", "return", "return refused"]))
-    def end(self, how: str) -> None:
-        held = open_batch(self.storage)
-        assert held is not None
-        if how == "settle":
-            settle(self.storage, held.batch)
-        else:
-            return_batch(self.storage, held.batch, quarantine_refused=how == "return refused")
 
     @invariant()
     def every_sample_is_in_exactly_one_place(self) -> None:
