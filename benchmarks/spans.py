@@ -10,7 +10,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,9 @@ class SlowStorage:
     def root(self) -> str:
         return self._storage.root
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, without: Collection[str] = ()) -> Iterator[ObjectInfo]:
         time.sleep(REQUEST_SECONDS)
-        yield from self._storage.list(prefix)
+        yield from self._storage.list(prefix, without=without)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._storage, name)

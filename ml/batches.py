@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -71,6 +72,12 @@ def read_refusals(storage: Storage, batch: str) -> dict[int, str]:
         for refusal in read_lines(storage, name, Refusal):
             reasons.setdefault(refusal.index, refusal.reason)
     return reasons
+
+
+def read_vanished(storage: Storage, batch: str) -> Iterator[Refusal]:
+    """Each object that the batch's settling found gone; none before it."""
+    with contextlib.suppress(NotFoundError):
+        yield from read_lines(storage, layout.batch(batch, layout.VANISHED), Refusal)
 
 
 def check_refused_share(settings: Settings, refused: int, total: int, *, reason: str | None = None) -> None:

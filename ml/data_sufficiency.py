@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ml.pairing import in_words
 from ml.settings_sections import EvaluationSettings
 
 #: How many classes there have to be, at least, where no release tells which there are.
@@ -34,11 +35,13 @@ class Requirement:
 class Stock:
     """The new samples in the inbox: ``samples`` in all and for each class, neither counted further than needed.
 
-    ``per_class`` holds the classes of which there are any; it is empty where none is checked.
+    ``per_class`` holds the classes of which there are any; it is empty where none is checked. ``waiting`` counts the
+    files without a counterpart, where there are too few samples.
     """
 
     samples: int
     per_class: Mapping[str, int] = field(default_factory=dict)
+    waiting: int = 0
 
 
 def requirement(settings: EvaluationSettings, released_classes: Sequence[str] | None) -> Requirement:
@@ -55,7 +58,8 @@ def shortage(needed: Requirement, stock: Stock) -> str | None:
     """What is missing, in one line for people; None where there is enough."""
     missing = []
     if stock.samples < needed.samples:
-        missing.append(f"{stock.samples:,} of {needed.samples:,} samples in the inbox")
+        waiting = f", where {in_words(stock.waiting)}" if stock.waiting else ""
+        missing.append(f"{stock.samples:,} of {needed.samples:,} samples in the inbox{waiting}")
     if needed.per_class:
         missing += _class_shortage(needed, stock)
     return "; ".join(missing) or None

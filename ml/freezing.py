@@ -1,7 +1,8 @@
 """Freezing: how what lies in the inbox becomes a batch.
 
 At most one batch of a pipeline is open, held by ``batches/open.json``. The batch's manifest names every object with its
-generation; the objects stay where they are. What appears during or after the listing belongs to the next batch.
+generation; the objects stay where they are. What appears during or after the listing belongs to the next batch, and so
+does what waits for its counterpart.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import contextlib
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import google_crc32c
 
 from ml import layout
 from ml.batches import check_refused_share, open_batch, read_batch, write_local_lines
 from ml.errors import ConflictError, DataError, NotFoundError
+from ml.inbox import samples
 from ml.kinds import kind_of
-from ml.kinds.kind import Part
+from ml.kinds.kind import Kind, Part
 from ml.names import safe_id
+from ml.pairing import InboxSample, Pairing, in_words
 from ml.parallel import map_ahead
-from ml.records import Batch, BatchState, ManifestEntry, OpenBatch, now
+from ml.records import Batch, BatchState, ManifestEntry, ManifestPart, OpenBatch, now
 from ml.settings import Settings
 from ml.storage import ABSENT, ObjectInfo, Storage
 from ml.temporary import temporary_folder
@@ -35,7 +38,7 @@ def freeze(storage: Storage, settings: Settings, run_id: str, *, max_samples: in
     sample waits for ever. A repeat with the same run finds its batch, whatever its state, except that a returned batch
     is frozen anew.
 
-    Raises ``ConflictError`` while another batch is open, ``DataError`` where there is nothing in the inbox (nothing is
+    Raises ``ConflictError`` while another batch is open, ``DataError`` where no sample is in the inbox (nothing is
     held then) or where too many samples are refused (the batch stays open, to be looked at and returned).
     """
     batch = safe_id(run_id)
@@ -109,17 +112,25 @@ def release(storage: Storage, batch: str) -> None:
 
 def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int | None) -> Batch:
     limit = max_samples or settings.evaluation.max_samples
-    inbox = storage.child(layout.INBOX)
-    listed: Iterable[ObjectInfo] = inbox.list()
+    inbox, kind = storage.child(layout.INBOX), kind_of(settings)
+    pairing = Pairing(kind.roles)
+    listed: Iterable[InboxSample] = samples(inbox, kind, pairing)
     if limit is not None:
         listed = _choice(listed, limit, batch)
     counts: Counter[bool] = Counter()
     with temporary_folder() as local:
-        write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, settings, listed), counts))
+        write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, kind, settings, listed), counts))
         if not counts:
             release(storage, batch)
-            raise DataError(f"there is nothing in {inbox.uri()}: put samples there, then run this again")
-        frozen = Batch(id=batch, pipeline=settings.name, frozen=now(), samples=counts[True], refused=counts[False])
+            raise DataError(_nothing_in(inbox, kind, pairing.waiting))
+        frozen = Batch(
+            id=batch,
+            pipeline=settings.name,
+            frozen=now(),
+            samples=counts[True],
+            refused=counts[False],
+            incomplete=pairing.waiting if len(kind.roles) > 1 else None,
+        )
         (local / layout.BATCH).write_bytes(frozen.to_json())
         _forget_returned(storage, batch)
         try:
@@ -138,9 +149,18 @@ def _forget_returned(storage: Storage, batch: str) -> None:
             storage.delete(name, if_generation=generation)
 
 
-def _choice(listed: Iterable[ObjectInfo], limit: int, batch: str) -> list[ObjectInfo]:
-    def rank(info: ObjectInfo) -> bytes:
-        return hashlib.blake2b(f"{batch}\0{info.name}".encode(), digest_size=8).digest()
+def _nothing_in(inbox: Storage, kind: Kind, waiting: int) -> str:
+    if not waiting:
+        return f"there is nothing in {inbox.uri()}: put samples there, then run this again"
+    return (
+        f"there is no whole sample in {inbox.uri()}, {in_words(waiting)}: complete the samples there "
+        f"({kind.layout}), then run this again"
+    )
+
+
+def _choice(listed: Iterable[InboxSample], limit: int, batch: str) -> list[InboxSample]:
+    def rank(sample: InboxSample) -> bytes:
+        return hashlib.blake2b(f"{batch}\0{sample.name}".encode(), digest_size=8).digest()
 
     return heapq.nsmallest(limit, listed, key=rank)
 
@@ -151,42 +171,53 @@ def _counted(entries: Iterable[ManifestEntry], counts: Counter[bool]) -> Iterato
         yield entry
 
 
-def _entries(inbox: Storage, settings: Settings, listed: Iterable[ObjectInfo]) -> Iterator[ManifestEntry]:
-    kind = kind_of(settings)
-
-    def entry(info: ObjectInfo) -> ManifestEntry | None:
-        """The entry, its index still missing; None for an object that was read, and is not as it was listed."""
-        found = kind.part_of(info.name)
+def _entries(inbox: Storage, kind: Kind, settings: Settings, listed: Iterable[InboxSample]) -> Iterator[ManifestEntry]:
+    def entry(sample: InboxSample) -> ManifestEntry | None:
+        """The entry, its index still missing; None where an object was read, and is not as it was listed."""
+        first, *further = sample.objects
+        roles = list(kind.roles) if further else []
+        found = sample.found
         refused = None if isinstance(found, Part) else found.reason
-        refused = _unfit(info, settings.data.max_sample_bytes) or refused
-        crc32c = info.crc32c or ""
-        if refused is None and not crc32c:
-            try:
-                crc32c = checksum(inbox.read(info.name, generation=info.generation))
-            except NotFoundError:
-                return None
+        refused = _unfit(sample.objects, roles, settings.data.max_sample_bytes) or refused
+        try:
+            checksums = [info.crc32c or ("" if refused else _read_checksum(inbox, info)) for info in sample.objects]
+        except NotFoundError:
+            return None
+        parts = [
+            ManifestPart(role=role, object=info.name, generation=info.generation, size=info.size, crc32c=crc32c)
+            for role, info, crc32c in zip(roles[1:], further, checksums[1:], strict=True)
+        ]
         return ManifestEntry(
             index=0,
-            object=info.name,
-            generation=info.generation,
-            size=info.size,
-            crc32c=crc32c,
+            object=first.name,
+            generation=first.generation,
+            size=first.size,
+            crc32c=checksums[0],
             label=found.label if isinstance(found, Part) and refused is None else None,
             refused=refused,
+            role=roles[0] if roles else None,
+            parts=parts or None,
         )
 
-    found = (made for made in map_ahead(entry, listed) if made is not None)
-    for index, made in enumerate(found):
-        yield made.model_copy(update={"index": index})
+    made = (made for made in map_ahead(entry, listed) if made is not None)
+    for index, whole in enumerate(made):
+        yield whole.model_copy(update={"index": index})
 
 
-def _unfit(info: ObjectInfo, max_bytes: int) -> str | None:
-    if info.irregular is not None:
-        return f"it is {info.irregular}, not a file"
-    if info.size == 0:
-        return "it is empty"
-    if info.size > max_bytes:
-        return f"it has {info.size} bytes, more than data.max_sample_bytes = {max_bytes}"
+def _read_checksum(inbox: Storage, info: ObjectInfo) -> str:
+    return checksum(inbox.read(info.name, generation=info.generation))
+
+
+def _unfit(objects: Sequence[ObjectInfo], roles: Sequence[str], max_bytes: int) -> str | None:
+    """Why the sample can't be used: the first of its objects that is at fault, by its role where it has one."""
+    for number, info in enumerate(objects):
+        it = f"the {roles[number]}" if roles else "it"
+        if info.irregular is not None:
+            return f"{it} is {info.irregular}, not a file"
+        if info.size == 0:
+            return f"{it} is empty"
+        if info.size > max_bytes:
+            return f"{it} has {info.size} bytes, more than data.max_sample_bytes = {max_bytes}"
     return None
 
 

@@ -1,63 +1,128 @@
-"""The inbox, seen from the side that waits for samples: what is there, counted no further than needed.
+"""The inbox as a stream of samples, and seen from the side that waits for them: counted no further than needed.
 
-Every count streams a listing and leaves it at its threshold, so a million objects cost no more than the pages up to it.
-Counted are the names that could be samples and that the open batch doesn't name already. ``storage`` is a pipeline's.
+Where a sample is one object, one listing is streamed. Where it is several, the folders of the roles are listed side by
+side, and a sample is told as soon as it is whole. Either way a count leaves its listing at its threshold, so a million
+objects cost no more than the pages up to it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from ml import layout
 from ml.batches import open_batch, read_manifest
 from ml.data_sufficiency import Requirement, Stock
 from ml.errors import NotFoundError
-from ml.kinds.kind import Kind, Part
-from ml.storage import Storage
+from ml.kinds.kind import Kind, Part, Unusable
+from ml.pairing import InboxSample, Pairing
+from ml.storage import ObjectInfo, Storage
+
+
+def samples(inbox: Storage, kind: Kind, pairing: Pairing) -> Iterator[InboxSample]:
+    """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. ``pairing``, a
+    new one, holds at the end what waits for its counterpart."""
+    single = len(kind.roles) == 1
+    for info in _listed(inbox, kind):
+        found = kind.part_of(info.name)
+        sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
+        if sample is not None:
+            yield sample
+    folders = _folders(kind)
+    for info in () if single or folders == [""] else inbox.list(without=folders):
+        found = kind.part_of(info.name)
+        outside = Unusable(f"the layout is not {kind.layout}")
+        yield InboxSample((info,), found if isinstance(found, Unusable) else outside)
 
 
 def count(storage: Storage, kind: Kind, at_least: int) -> int:
-    """How many new samples the inbox holds, counted up to ``at_least``."""
-    return sum(1 for _ in islice(_labels(storage, kind), max(at_least, 0)))
+    """How many new samples the inbox of the pipeline's ``storage`` holds, counted up to ``at_least``.
+
+    New is what could be a sample by its name, isn't empty, and isn't named by the open batch already.
+    """
+    return _count(_new(storage, kind, Pairing(kind.roles)), at_least)
 
 
 def take_stock(storage: Storage, kind: Kind, needed: Requirement) -> Stock:
-    """The new samples in the inbox, counted as far as ``needed`` asks.
+    """The new samples in the inbox of the pipeline's ``storage``, counted as far as ``needed`` asks.
 
     Each class is counted in its own folder: a rare one is found without listing all of the others. Memory grows with
-    the number of classes only.
+    the number of classes, and of objects that wait for their counterpart.
     """
     per_class: Counter[str] = Counter()
     if needed.per_class:
         if needed.classes is None:
-            folders = list(storage.child(layout.INBOX).folders())
+            folders = list(storage.child(layout.INBOX).folders(next(iter(kind.roles.values()))))
         else:
             folders = [kind.class_folder(label) or "" for label in needed.classes]
         for folder in folders:
-            per_class.update(islice(_labels(storage, kind, folder), needed.per_class))
-    return Stock(count(storage, kind, needed.samples), per_class)
+            new = _new(storage, kind, Pairing(kind.roles), folder)
+            per_class.update(sample.label or "" for sample in islice(new, needed.per_class))
+    pairing = Pairing(kind.roles)
+    found = _count(_new(storage, kind, pairing), needed.samples)
+    return Stock(found, per_class, pairing.waiting if found < needed.samples else 0)
 
 
-def _labels(storage: Storage, kind: Kind, folder: str = "") -> Iterator[str]:
-    """The label of each new sample in a folder of the inbox, or in all of it."""
+def _count(new: Iterable[Part], at_least: int) -> int:
+    return sum(1 for _ in islice(new, max(at_least, 0)))
+
+
+def _new(storage: Storage, kind: Kind, pairing: Pairing, folder: str = "") -> Iterator[Part]:
+    """Each new sample in a class's folder of the inbox, or in all of it."""
     frozen = _frozen(storage)
-    for info in storage.child(layout.INBOX).list(folder):
-        if info.size == 0 or info.irregular is not None:
+    single = len(kind.roles) == 1
+    for info in _listed(storage.child(layout.INBOX), kind, folder):
+        if info.size == 0 or info.irregular is not None or (frozen and hash((info.name, info.generation)) in frozen):
             continue
-        sample = kind.part_of(info.name)
-        if isinstance(sample, Part) and hash((info.name, info.generation)) not in frozen:
-            yield sample.label or ""
+        found = kind.part_of(info.name)
+        if isinstance(found, Part):
+            whole = found if single else _completed(pairing.add(info, found))
+            if whole is not None:
+                yield whole
+
+
+def _completed(sample: InboxSample | None) -> Part | None:
+    return sample.found if sample is not None and isinstance(sample.found, Part) else None
+
+
+def _listed(inbox: Storage, kind: Kind, folder: str = "") -> Iterator[ObjectInfo]:
+    """The objects in the roles' folders, or in the class's ``folder`` in each of them: one of each by turns."""
+    if len(kind.roles) == 1:
+        return inbox.list(_below(next(iter(kind.roles.values())), folder) if folder else "")
+    there = set(inbox.folders())  # a file or a link in the place of a role's folder is an object like any other
+    listings = [inbox.list(_below(f, folder)) for f in _folders(kind) if not f or f.split("/")[0] in there]
+    return _by_turns(listings)
+
+
+def _by_turns(listings: Sequence[Iterator[ObjectInfo]]) -> Iterator[ObjectInfo]:
+    going = list(listings)
+    while going:
+        for listing in list(going):
+            info = next(listing, None)
+            if info is None:
+                going.remove(listing)
+            else:
+                yield info
+
+
+def _folders(kind: Kind) -> list[str]:
+    """The roles' folders, but for those that lie in another's."""
+    every = list(dict.fromkeys(kind.roles.values()))
+    return [f for f in every if not any(f != other and (not other or f.startswith(f"{other}/")) for other in every)]
+
+
+def _below(folder: str, name: str) -> str:
+    return "/".join(filter(None, (folder, name)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Frozen:
-    """Hashes (names would take too much memory) of the samples that one version of a manifest names."""
+    """Hashes (names would take too much memory) of the objects that one version of a manifest names."""
 
     manifest: str
-    samples: frozenset[int]
+    objects: frozenset[int]
 
 
 _last = _Frozen("", frozenset())
@@ -75,7 +140,8 @@ def _frozen(storage: Storage) -> frozenset[int]:
         last = _last
         if last.manifest != manifest:
             entries = read_manifest(storage, held.batch)
-            last = _last = _Frozen(manifest, frozenset(hash((entry.object, entry.generation)) for entry in entries))
+            objects = chain.from_iterable(entry.objects for entry in entries)
+            last = _last = _Frozen(manifest, frozenset(hash((found.object, found.generation)) for found in objects))
     except NotFoundError:  # the batch is being frozen still
         return frozenset()
-    return last.samples
+    return last.objects

@@ -57,8 +57,8 @@ def archived(batch: str, name: str) -> str:
     return f"{ARCHIVE}/{batch}/{name}"
 
 
-def quarantined(batch: str, name: str) -> str:
-    return f"{QUARANTINE}/{batch}/samples/{name}"
+def quarantined(batch: str, name: str = "") -> str:
+    return f"{QUARANTINE}/{batch}/samples/{name}".rstrip("/")
 
 
 def quarantine_reasons(batch: str) -> str:

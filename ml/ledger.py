@@ -1,7 +1,8 @@
-"""The audit's ledger: every sample and each place where it was seen, in a temporary SQLite file, so that memory doesn't
+"""The audit's ledger: every object and each place where it was seen, in a temporary SQLite file, so that memory doesn't
 grow with the number of samples.
 
-A sample is known by its object name and generation. What is asked of the ledger is pure SQL; ``ml.audit`` fills it.
+An object is known by its name and generation. Each has to be in one place; counted are samples, by their first objects
+(the others are *further* ones). What is asked of the ledger is pure SQL; ``ml.audit`` fills it.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32000;
-CREATE TABLE inbox (object TEXT, generation TEXT, PRIMARY KEY (object)) WITHOUT ROWID;
+CREATE TABLE inbox (object TEXT, generation TEXT, sample TEXT, role TEXT, PRIMARY KEY (object)) WITHOUT ROWID;
 CREATE TABLE entry (
-    batch TEXT, object TEXT, generation TEXT, size INTEGER, state TEXT, vanished INTEGER DEFAULT 0,
+    batch TEXT, object TEXT, generation TEXT, size INTEGER, further INTEGER, state TEXT, vanished INTEGER DEFAULT 0,
     archived INTEGER, quarantined INTEGER, PRIMARY KEY (batch, object)
 ) WITHOUT ROWID;
 CREATE TABLE example (object TEXT, generation TEXT, span INTEGER, PRIMARY KEY (object, generation, span)) WITHOUT ROWID;
 CREATE TABLE problem (
-    kind TEXT, object TEXT, generation TEXT, batch TEXT, why TEXT, PRIMARY KEY (object, generation)
+    kind TEXT, object TEXT, generation TEXT, further INTEGER, batch TEXT, why TEXT, PRIMARY KEY (object, generation)
 ) WITHOUT ROWID;
 """
 
@@ -41,45 +42,55 @@ CREATE VIEW known AS
              WHEN state = 'open' AND i.object IS NOT NULL THEN 3 WHEN vanished THEN 5 ELSE 6 END AS place
     FROM entry e LEFT JOIN inbox i ON i.object = e.object AND i.generation = e.generation
     WHERE state != 'returned' OR archived IS NOT NULL OR quarantined IS NOT NULL;
-CREATE TABLE sample AS
-    SELECT object, generation, MIN(place) AS place, MIN(batch) AS batch FROM (
-        SELECT object, generation, place, batch FROM known
-        UNION ALL SELECT object, generation, 4, NULL FROM inbox
+CREATE TABLE placed AS
+    SELECT object, generation, MAX(further) AS further, MIN(place) AS place, MIN(batch) AS batch FROM (
+        SELECT object, generation, further, place, batch FROM known
+        UNION ALL SELECT object, generation, 0, 4, NULL FROM inbox
     ) GROUP BY object, generation;
 """
 
 _PROBLEMS = """
-INSERT INTO problem SELECT 'twice', object, generation, batch, 'is in the archive and in quarantine' FROM known
-    WHERE archived IS NOT NULL AND quarantined IS NOT NULL ON CONFLICT DO NOTHING;
-INSERT INTO problem SELECT 'back', object, generation, batch, 'is in the inbox again, though it was settled'
-    FROM known WHERE here AND place < 3 AND state != 'open' ON CONFLICT DO NOTHING;
-INSERT INTO problem SELECT 'twice', object, generation, NULL, 'is in the batches ' || GROUP_CONCAT(batch, ' and ')
-    FROM known WHERE NOT vanished GROUP BY object, generation HAVING COUNT(*) > 1 ON CONFLICT DO NOTHING;
-INSERT INTO problem SELECT 'twice', object, generation, NULL, 'is in the spans ' || GROUP_CONCAT(span, ' and ')
-    FROM example GROUP BY object, generation HAVING COUNT(*) > 1 ON CONFLICT DO NOTHING;
-INSERT INTO problem SELECT DISTINCT 'back', object, generation, NULL, 'is in a span and in the inbox again'
-    FROM example JOIN inbox USING (object, generation) WHERE NOT EXISTS (
-        SELECT 1 FROM known k WHERE k.object = example.object AND k.generation = example.generation
-        AND NOT k.vanished
-    ) ON CONFLICT DO NOTHING;
 INSERT INTO problem SELECT
         CASE WHEN k.archived IS NOT NULL OR k.quarantined IS NOT NULL THEN 'changed' ELSE 'lost' END,
-        s.object, s.generation, s.batch, CASE
+        s.object, s.generation, s.further, s.batch, CASE
         WHEN k.archived IS NOT NULL OR k.quarantined IS NOT NULL
         THEN 'was changed after it was settled: it had ' || k.size || ' bytes and has '
             || COALESCE(k.archived, k.quarantined)
         WHEN k.state = 'open' THEN 'is in the open batch ' || k.batch || ' and nowhere to be found: `batch settle` '
             || 'records what vanished'
         ELSE 'was settled with batch ' || k.batch || ' and is nowhere to be found' END
-    FROM sample s JOIN known k ON k.object = s.object AND k.generation = s.generation AND k.batch = s.batch
+    FROM placed s JOIN known k ON k.object = s.object AND k.generation = s.generation AND k.batch = s.batch
     WHERE s.place = 6;
+INSERT INTO problem SELECT 'twice', object, generation, further, batch, 'is in the archive and in quarantine'
+    FROM known WHERE archived IS NOT NULL AND quarantined IS NOT NULL ON CONFLICT DO NOTHING;
+INSERT INTO problem SELECT 'back', object, generation, further, batch, 'is in the inbox again, though it was settled'
+    FROM known WHERE here AND place < 3 AND state != 'open' ON CONFLICT DO NOTHING;
+INSERT INTO problem SELECT 'twice', object, generation, MAX(further), NULL,
+    'is in the batches ' || GROUP_CONCAT(batch, ' and ') FROM known WHERE NOT vanished
+    GROUP BY object, generation HAVING COUNT(*) > 1 ON CONFLICT DO NOTHING;
+INSERT INTO problem SELECT 'twice', object, generation, 0, NULL, 'is in the spans ' || GROUP_CONCAT(span, ' and ')
+    FROM example GROUP BY object, generation HAVING COUNT(*) > 1 ON CONFLICT DO NOTHING;
+INSERT INTO problem SELECT DISTINCT 'back', object, generation, 0, NULL, 'is in a span and in the inbox again'
+    FROM example JOIN inbox USING (object, generation) WHERE NOT EXISTS (
+        SELECT 1 FROM known k WHERE k.object = example.object AND k.generation = example.generation
+        AND NOT k.vanished
+    ) ON CONFLICT DO NOTHING;
 """
 
 _PLACES = {1: "archived", 2: "quarantined", 3: "batch", 4: "inbox", 5: "vanished", 6: "lost"}
 
 
+# Of the objects that are in the inbox alone, those with one of each role are a whole sample; the others wait.
+_PAIRS = """
+SELECT SUM(objects), SUM(whole) FROM (
+    SELECT COUNT(*) AS objects, COUNT(DISTINCT role) = ? AS whole
+    FROM placed JOIN inbox USING (object, generation) WHERE place = 4 AND role IS NOT NULL GROUP BY sample
+)
+"""
+
+
 class Trouble(str, Enum):
-    """What can be wrong with a sample."""
+    """What can be wrong with an object."""
 
     LOST = "lost"
     CHANGED = "changed"
@@ -95,20 +106,45 @@ class Trouble(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A sample that is nowhere, or in more than one place. ``batch`` names it where one batch is concerned."""
+    """An object that is nowhere, or in more than one place. ``further``: the sample is counted by another one.
+    ``batch`` names it where one batch is concerned."""
 
     trouble: Trouble
     object: str
     generation: str
+    further: bool
     batch: str | None
     why: str
 
 
-class Ledger:
-    """Use as a context manager, which closes its file. First fill it, then :meth:`close_books`, then ask."""
+#: An object in the inbox: name, generation; where samples are several objects, also its sample and role, None where it
+#: belongs to none. (These are plain tuples, since there may be millions.)
+Listed = tuple[str, str] | tuple[str, str, str | None, str | None]
+#: An object that a manifest names: name, generation, size, and whether it is a further one.
+Named = tuple[str, str, int, bool]
+#: An object below a batch's folder in the archive or in quarantine: batch, name, size, and whether it is a further one,
+#: for objects that no manifest names.
+Settled = tuple[str, str, int, bool]
 
-    def __init__(self, file: Path) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """``samples``: how many are at each place: archived, quarantined, batch, inbox, vanished, lost. Each sample counts
+    once, at the first of these. ``incomplete``: how many objects in the inbox belong to no whole sample."""
+
+    samples: dict[str, int]
+    incomplete: int
+
+
+class Ledger:
+    """Use as a context manager, which closes its file. First fill it, then :meth:`close_books`, then ask.
+
+    ``roles``: of how many objects a sample is.
+    """
+
+    def __init__(self, file: Path, roles: int) -> None:
         self._db = sqlite3.connect(file, isolation_level=None)
+        self._roles = roles
 
     def __enter__(self) -> Self:
         self._db.executescript(_TABLES)
@@ -120,15 +156,14 @@ class Ledger:
     ) -> None:
         self._db.close()
 
-    def add_inbox(self, samples: Iterable[tuple[str, str]]) -> None:
-        """Object and generation of each sample in the inbox."""
-        self._db.executemany("INSERT OR REPLACE INTO inbox VALUES (?, ?)", samples)
+    def add_inbox(self, objects: Iterable[Listed]) -> None:
+        values = "?, ?, NULL, NULL" if self._roles == 1 else "?, ?, ?, ?"
+        self._db.executemany(f"INSERT OR REPLACE INTO inbox VALUES ({values})", objects)  # noqa: S608 (one of two)
 
-    def add_manifest(self, batch: str, state: BatchState, entries: Iterable[tuple[str, str, int]]) -> None:
-        """Object, generation and size of each sample that the batch's manifest names."""
+    def add_manifest(self, batch: str, state: BatchState, objects: Iterable[Named]) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO entry (batch, object, generation, size, state) VALUES (?, ?, ?, ?, ?)",
-            ((batch, *entry, state.value) for entry in entries),
+            "INSERT OR REPLACE INTO entry (batch, state, object, generation, size, further) VALUES (?, ?, ?, ?, ?, ?)",
+            ((batch, state.value, *item) for item in objects),
         )
 
     def add_vanished(self, batch: str, objects: Iterable[str]) -> None:
@@ -136,16 +171,16 @@ class Ledger:
         rows = ((batch, name) for name in objects)
         self._db.executemany("UPDATE entry SET vanished = 1 WHERE batch = ? AND object = ?", rows)
 
-    def add_archived(self, objects: Iterable[tuple[str, str, int]]) -> None:
-        """Batch, object and size of each sample in the archive, after the manifests."""
+    def add_archived(self, objects: Iterable[Settled]) -> None:
+        """After the manifests."""
         self._add_settled("archived", objects)
 
-    def add_quarantined(self, objects: Iterable[tuple[str, str, int]]) -> None:
-        """Batch, object and size of each sample in quarantine, after the manifests."""
+    def add_quarantined(self, objects: Iterable[Settled]) -> None:
+        """After the manifests."""
         self._add_settled("quarantined", objects)
 
     def add_examples(self, span: int, samples: Iterable[tuple[str, str]]) -> None:
-        """Object and generation of each sample that is in the span."""
+        """First object and generation of each sample that is in the span."""
         rows = ((*sample, span) for sample in samples)
         self._db.executemany("INSERT OR IGNORE INTO example VALUES (?, ?, ?)", rows)
 
@@ -157,25 +192,26 @@ class Ledger:
 
     def problems(self) -> Iterator[Problem]:
         """Every problem, the lost first, then by name."""
-        yield from (
-            Problem(Trouble(kind), *rest)
-            for kind, *rest in self._db.execute(
-                "SELECT kind, object, generation, batch, why FROM problem "
-                "ORDER BY kind IN ('lost', 'changed') DESC, object"
-            )
-        )
+        for kind, name, generation, further, batch, why in self._db.execute(
+            "SELECT kind, object, generation, further, batch, why FROM problem "
+            "ORDER BY kind IN ('lost', 'changed') DESC, object"
+        ):
+            yield Problem(Trouble(kind), name, generation, bool(further), batch, why)
 
-    def places(self) -> dict[str, int]:
-        """How many samples are at each place: archived, quarantined, batch, inbox, vanished, lost. Each sample counts
-        once, at the first of these."""
-        counts = dict(self._db.execute("SELECT place, COUNT(*) FROM sample GROUP BY place"))
-        return {name: counts.get(place, 0) for place, name in _PLACES.items()}
+    def places(self) -> Places:
+        counts = dict(self._db.execute("SELECT place, COUNT(*) FROM placed WHERE NOT further GROUP BY place"))
+        samples = {name: counts.get(place, 0) for place, name in _PLACES.items()}
+        if self._roles == 1:
+            return Places(samples, 0)
+        objects, whole = (count or 0 for count in self._db.execute(_PAIRS, (self._roles,)).fetchone())
+        samples["inbox"] -= objects - whole
+        return Places(samples, objects - whole * self._roles)
 
-    def _add_settled(self, column: str, objects: Iterable[tuple[str, str, int]]) -> None:
-        # An object that no manifest names (the batch's folder was cleared away) is a sample of its own, in one place.
+    def _add_settled(self, column: str, objects: Iterable[Settled]) -> None:
+        # An object that no manifest names (the batch's folder was cleared away) is in one place.
         self._db.executemany(
-            f"INSERT INTO entry (batch, object, generation, size, state, {column}) "  # noqa: S608 (one of two words)
-            "VALUES (?1, ?2, 'of ' || ?1, ?3, 'archived', ?3) "
+            f"INSERT INTO entry (batch, object, generation, size, further, state, {column}) "  # noqa: S608 (one of two)
+            "VALUES (?1, ?2, 'of ' || ?1, ?3, ?4, 'archived', ?3) "
             f"ON CONFLICT (batch, object) DO UPDATE SET {column} = excluded.{column}",
             objects,
         )

@@ -20,6 +20,7 @@ from ml.audit import audit
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
 from ml.home import pipeline_folder, pipeline_storage
+from ml.kinds import kind_of
 from ml.records import Record
 from ml.runs import start_run
 from ml.settings import Settings, load_settings
@@ -119,12 +120,12 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     stages.end("start", "TFX is imported")
 
     trained, held_back = _samples(settings, folder / "samples")
-    stages.end("samples", f"{len(trained) + len(held_back)} written, {len(held_back)} of them held back")
+    stages.end("samples", f"{len(trained) + len(held_back)} files written, {len(held_back)} of them held back")
 
     _collect(storage, folder / "samples", trained)
-    first = freeze(storage, settings, _RUN).id
-    span = prepare(storage, settings, first)
-    settle(storage, first)
+    first = freeze(storage, settings, _RUN)
+    span = prepare(storage, settings, first.id)
+    settle(storage, first.id)
     stages.end("span", f"{span.train} to train on, {span.eval} to evaluate on, {span.refused} refused")
 
     run = start_run(pipeline, storage, _RUN, settings=given)
@@ -144,18 +145,18 @@ def _run(settings: Settings, given: dict[str, str], folder: Path, stages: Stages
     stages.end("release", "blessed; version 1 serves")
 
     _collect(storage, folder / "samples", held_back)
-    second = freeze(storage, settings, _HELD_BACK).id
-    predict(storage, settings, second)
-    report = evaluate(storage, settings, second)
-    settle(storage, second)
-    _check_balance(storage)
+    second = freeze(storage, settings, _HELD_BACK)
+    predict(storage, settings, second.id)
+    report = evaluate(storage, settings, second.id)
+    settle(storage, second.id)
+    _check_balance(storage, settings)
     metric, evaluated = report.metric, report.counts.evaluated
     if metric.value is None:
         raise CodeError(f"the release of {pipeline} predicted none of the {report.counts.samples} samples held back")
     stages.end("evaluate", f"{report.verdict.value}, {metric.called} {metric.value:.4g} of {evaluated}")
     return LocalRunResult(
         pipeline=pipeline,
-        samples=len(trained) + len(held_back),
+        samples=sum(batch.samples + batch.refused for batch in (first, second)),
         blessed=True,
         metrics=outcome.metrics,
         held_back=HeldBack(verdict=report.verdict.value, metric=metric.name, value=metric.value, evaluated=evaluated),
@@ -242,8 +243,8 @@ def _collect(storage: Storage, folder: Path, samples: list[Path]) -> None:
         (folder / sample).rename(target)
 
 
-def _check_balance(storage: Storage) -> None:
-    found = audit(storage)
+def _check_balance(storage: Storage, settings: Settings) -> None:
+    found = audit(storage, kind_of(settings))
     if not found.balanced:
         raise CodeError(
             f"{found.lost} samples were lost and {found.duplicated} duplicated: {'; '.join(found.problems)}"

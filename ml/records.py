@@ -6,6 +6,7 @@ All are frozen and written as JSON. A document read back is validated: an unknow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from enum import Enum
 
@@ -30,12 +31,23 @@ def now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
 
 
+class ManifestPart(Record):
+    """A further object of a sample, as :class:`ManifestEntry` describes the first."""
+
+    role: str
+    object: str
+    generation: str
+    size: int
+    crc32c: str
+
+
 class ManifestEntry(Record):
-    """One sample of a batch, a line of ``batches/<id>/manifest.jsonl``.
+    """One sample of a batch, a line of ``batches/<id>/manifest.jsonl``. It describes the sample's first object.
 
     ``object`` is relative to the inbox; ``crc32c`` is base64 of the big-endian CRC-32C, as Cloud Storage tells it, and
-    empty for a refused sample, which isn't read; ``refused`` is the reason why the sample can't be used, found when the
-    batch was frozen, and ``label`` is then None.
+    may be empty for a refused sample, which isn't read; ``refused`` is the reason why the sample can't be used, found
+    when the batch was frozen, and ``label`` is then None. ``role`` and ``parts``, the further objects in the order of
+    the kind's roles, are None where a sample is one object, and where a lone object was refused.
     """
 
     index: int
@@ -45,6 +57,13 @@ class ManifestEntry(Record):
     crc32c: str
     label: str | None = None
     refused: str | None = None
+    role: str | None = None
+    parts: list[ManifestPart] | None = None
+
+    @property
+    def objects(self) -> Sequence[ManifestEntry | ManifestPart]:
+        """Every object of the sample, the first one first."""
+        return (self, *self.parts) if self.parts else (self,)
 
 
 class BatchState(str, Enum):
@@ -54,7 +73,10 @@ class BatchState(str, Enum):
 
 
 class Settlement(Record):
-    """Where the samples of a closed batch went: how many to the archive, to quarantine, and how many had vanished."""
+    """Where the samples of a closed batch went: how many to the archive, to quarantine, and how many had vanished.
+
+    A sample of several objects is where its first one is.
+    """
 
     archived: int = 0
     quarantined: int = 0
@@ -65,7 +87,8 @@ class Batch(Record):
     """``batches/<id>/batch.json``: a frozen set of samples. ``samples`` counts the usable ones, ``refused`` the others.
 
     A *returned* batch was dissolved: its samples are in the inbox as if it had never been, but for those that were put
-    into quarantine first. ``settlement`` is there once the batch is closed.
+    into quarantine first. ``settlement`` is there once the batch is closed. ``incomplete`` counts the files that waited
+    for their counterpart and were left in the inbox; None where a sample is one object.
     """
 
     id: str
@@ -73,12 +96,16 @@ class Batch(Record):
     frozen: datetime
     samples: int
     refused: int
+    incomplete: int | None = None
     state: BatchState = BatchState.OPEN
     settlement: Settlement | None = None
 
 
 class Refusal(Record):
-    """A sample found unusable after the freeze, a line of ``batches/<id>/refusals/<step>.jsonl``."""
+    """A sample found unusable after the freeze, a line of ``batches/<id>/refusals/<step>.jsonl``.
+
+    ``object`` is the sample's first; in ``vanished.jsonl`` the one that vanished.
+    """
 
     index: int
     object: str

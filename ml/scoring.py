@@ -5,7 +5,7 @@ Nothing is written: the folder is no inbox, and the result is no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -13,8 +13,10 @@ from pydantic import Field
 from ml import releases
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.records import Interval
+from ml.inbox import samples
 from ml.kinds import kind_of
-from ml.kinds.kind import Collected, Kind, Part
+from ml.kinds.kind import Collected, Part
+from ml.pairing import InboxSample, Pairing
 from ml.prediction.served import ServedModel
 from ml.records import Record
 from ml.settings import Settings
@@ -61,15 +63,16 @@ def score_folder(
     release = releases.read_release(storage, version)
     kind = kind_of(settings)
     source = LocalStorage(folder.absolute())
-    names = [info.name for info in source.list()]
-    samples = _whole_samples(kind, names)
-    if not samples:
+    pairing = Pairing(kind.roles)
+    listed = list(samples(source, kind, pairing))
+    whole = [sample for sample in listed if isinstance(sample.found, Part)]
+    if not whole:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, {kind.layout}")
-    model = ServedModel(storage, release.version, max_pixels=settings.data.max_sample_pixels)
+    model = ServedModel(storage, release.version, kind.serving(settings))
     scorer = kind.scorer(settings, release.classes)
     failed = 0
-    for lot in _lots(samples):
-        collected = [Collected(tuple(source.read(part) for part in parts), label) for parts, label in lot]
+    for lot in _lots(whole):
+        collected = [_read(source, sample) for sample in lot]
         answers = model.predict([sample.objects[0] for sample in collected])
         failed += sum(isinstance(answer, str) for answer in answers)
         scorer.add(collected, answers)
@@ -78,9 +81,9 @@ def score_folder(
         raise DataError(f"no sample in {folder} could be compared: see the layout, {kind.layout}")
     return FolderScore(
         version=release.version,
-        samples=len(samples),
+        samples=len(whole),
         failed=failed,
-        skipped=len(names) - sum(len(parts) for parts, _ in samples),
+        skipped=len(listed) - len(whole) + pairing.waiting,
         metric=metric.name,
         value=metric.value,
         interval=metric.interval,
@@ -88,22 +91,11 @@ def score_folder(
     )
 
 
-#: The names of a sample's objects in the order of the kind's roles, and the label of its name.
-_Named = tuple[Sequence[str], str | None]
+def _read(source: Storage, sample: InboxSample) -> Collected:
+    label = sample.found.label if isinstance(sample.found, Part) else None
+    return Collected(tuple(source.read(info.name) for info in sample.objects), label)
 
 
-def _whole_samples(kind: Kind, names: Iterable[str]) -> list[_Named]:
-    """Those of which there is an object in each role."""
-    found: dict[str, dict[str, tuple[str, str | None]]] = {}
-    for name in names:
-        part = kind.part_of(name)
-        if isinstance(part, Part):
-            found.setdefault(part.sample, {})[part.role] = name, part.label
-    whole = (parts for parts in found.values() if len(parts) == len(kind.roles))
-    first = next(iter(kind.roles))
-    return [([parts[role][0] for role in kind.roles], parts[first][1]) for parts in whole]
-
-
-def _lots(samples: list[_Named]) -> Iterator[list[_Named]]:
+def _lots(samples: list[InboxSample]) -> Iterator[list[InboxSample]]:
     for begin in range(0, len(samples), _LOT):
         yield samples[begin : begin + _LOT]

@@ -1,7 +1,7 @@
-"""``make demo``: a deployed image classifier meets data that it can't handle, and mends itself.
+"""``make demo``: a deployed model meets data that it can't handle, and mends itself.
 
 In a real Airflow of its own, below ``$RESPAN_HOME/demo``, begun anew each time. The demo itself only does what a
-collector of images would (it drops files into the inbox) and looks on; everything else is done by the DAGs.
+collector of samples would (it drops files into the inbox) and looks on; everything else is done by the DAGs.
 
 Exit code: 0 when every promise of :mod:`scripts.demo_summary` was kept, 1 when one was broken or a step failed, 130
 after Ctrl-C. The result is ``$RESPAN_HOME/demo/summary.json``.
@@ -20,8 +20,9 @@ from typing import Any
 from ml import releases, windows
 from ml.errors import DataError
 from ml.home import home
-from ml.names import check_pipeline_name
+from ml.settings import load_settings
 from scripts.demo_deployment import DemoDeployment, play
+from scripts.demo_stories import CLASSIFICATION, STORIES, Story, story_of
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
 from scripts.demo_target import TARGETS, DemoTarget, demo_target
 from scripts.demo_timeline import DemoError, Timeline, Watcher
@@ -33,16 +34,17 @@ _PATIENCE_SECONDS = 900.0
 class Demo:
     """One run of the demo, stage by stage, in ``folder``."""
 
-    def __init__(self, folder: Path, pipeline: str, timeline: Timeline, target: DemoTarget) -> None:
-        self.pipeline, self.timeline, self.target = check_pipeline_name(pipeline), timeline, target
+    def __init__(self, folder: Path, story: Story, timeline: Timeline, target: DemoTarget) -> None:
+        self.story, self.pipeline, self.timeline, self.target = story, story.pipeline, timeline, target
         self.deployment = DemoDeployment(folder, timeline, target)
         self.folder, self.airflow, self.model_side = folder, self.deployment.airflow, self.deployment.model_side
-        self.storage = self.deployment.storage(pipeline)
+        self.storage = self.deployment.storage(self.pipeline)
         self.evaluation, self.retraining, self.training = (
-            f"{pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
+            f"{self.pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
         )
         self.watcher = Watcher(self.airflow, [self.evaluation, self.retraining, self.training], timeline)
         self.seconds: dict[str, float] = {}
+        self.metric = ""
         self.collected = 0
         self.reports: list[str] = []
 
@@ -70,9 +72,7 @@ class Demo:
         )
         [evaluated_again] = self._evaluations()[-1:]
         self.reports = [evaluated["report"], evaluated_again["report"]]
-        self.timeline.line(
-            f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']} {evaluated_again['value']:.3f}"
-        )
+        self.timeline.line(f"verdict {evaluated_again['verdict']}: {self.story.metric} {evaluated_again['metric']:.3f}")
         self._ends("fresh_batch")
 
         self.timeline.headline("Where is each sample now? `python -m ml audit`, from storage alone")
@@ -80,6 +80,8 @@ class Demo:
         self.timeline.line(", ".join(f"{count} {place}" for place, count in audit.items() if isinstance(count, int)))
         self._ends("audit")
         return Summary(
+            metric=self.metric,
+            threshold=load_settings(self.pipeline).evaluation.threshold,
             first_release=first,
             verdict=evaluated["verdict"],
             second_release=second,
@@ -93,16 +95,16 @@ class Demo:
         self.deployment.stop()
 
     def _begin(self) -> None:
-        self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits with two cameras")
+        self.timeline.headline(f"Starting Airflow in {self.folder}; drawing {self.story.things} with two cameras")
         self.deployment.clear()
         self.target.install(self.pipeline, self.deployment.pipelines)
-        self.deployment.start(self.evaluation, self.retraining, self.training)
+        self.deployment.start(self.story.data, self.evaluation, self.retraining, self.training)
         self._ends("start")
 
     def _collect(self, name: str, source: str) -> None:
         self.timeline.headline(f"Images of {source} arrive in the inbox")
         count = self.deployment.collect(self.pipeline, name)
-        self.timeline.line(f"{count} images")
+        self.timeline.line(f"{count} samples")
         self.collected += count
 
     def _await_release(self, count: int) -> None:
@@ -123,14 +125,15 @@ class Demo:
         serving = releases.serving(self.storage)
         if serving is None:
             raise DemoError(f"nothing is released: see {self.storage.uri('releases')}")
-        self.timeline.headline(f"Scoring release {serving.version} on digits that no training saw")
-        accuracies = []
+        self.timeline.headline(f"Scoring release {serving.version} on {self.story.things} that no training saw")
+        values = []
         for camera, folder in (("the old camera", "plain"), ("the new camera", "shifted")):
             data = self.folder / "data" / "holdout" / folder
             score = self.model_side.json("score", self.pipeline, str(data), "--version", str(serving.version))
-            self.timeline.line(f"through {camera}: {score['value']:.3f} on {score['samples']} digits")
-            accuracies.append(score["value"])
-        return ScoredRelease(serving.version, *accuracies)
+            self.metric = score["metric"]
+            self.timeline.line(f"through {camera}: {self.metric} {score['value']:.3f} of {score['samples']} samples")
+            values.append(score["value"])
+        return ScoredRelease(serving.version, *values)
 
     def _ends(self, stage: str) -> None:
         self.seconds[stage] = round(self.timeline.seconds() - sum(self.seconds.values()), 1)
@@ -140,7 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="make demo", description="A deployed model fails on new data and mends itself."
     )
-    parser.add_argument("--pipeline", default=os.environ.get("PIPELINE") or "image_classification")
+    parser.add_argument(
+        "--pipeline",
+        default=os.environ.get("PIPELINE") or CLASSIFICATION.pipeline,
+        help=f"whose life is played: {', '.join(STORIES)} (default: %(default)s)",
+    )
     parser.add_argument(
         "--target",
         choices=TARGETS,
@@ -151,8 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     timeline = Timeline()
     folder = home() / "demo"
     try:
+        story = story_of(chosen.pipeline)
         with demo_target(chosen.target, home() / "demo-cloud", tfx_python(home())) as target:
-            return _play(Demo(folder, chosen.pipeline, timeline, target), folder, timeline)
+            return _play(Demo(folder, story, timeline, target), folder, timeline)
     except DemoError as error:
         timeline.plain(f"\nThe demo failed. {error}")
         return 1
@@ -165,16 +173,18 @@ def _play(demo: Demo, folder: Path, timeline: Timeline) -> int:
     file = folder / "summary.json"
     file.write_text(json.dumps(summary.document(), indent=1) + "\n", "utf-8")
     _tell(summary, demo, timeline, file)
-    broken = broken_promises(summary, images=demo.collected)
+    broken = broken_promises(summary, demo.story, samples=demo.collected)
     for promise in broken:
         timeline.plain(f"BROKEN: {promise}")
     return 1 if broken else 0
 
 
 def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
-    timeline.plain("\n                 accuracy on held-out digits\n                 old camera   new camera")
+    timeline.plain(
+        f"\n                 {summary.metric} on held-out {demo.story.things}\n                 old camera   new camera"
+    )
     for release in (summary.first_release, summary.second_release):
-        timeline.plain(f"  release {release.version:<6} {release.accuracy:>10.3f} {release.accuracy_on_shifted:>12.3f}")
+        timeline.plain(f"  release {release.version:<6} {release.plain:>10.3f} {release.shifted:>12.3f}")
     timeline.plain(
         f"\n  verdict on the new camera   {summary.verdict}, after retraining {summary.verdict_after}"
         f"\n  spans                       {summary.spans}"

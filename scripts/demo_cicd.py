@@ -25,6 +25,7 @@ from scripts.airflow_local import PROJECT
 from scripts.code_repository import BRANCH, CodeRepository
 from scripts.container_engine import container_engine
 from scripts.demo_deployment import DemoDeployment, play
+from scripts.demo_stories import CLASSIFICATION
 from scripts.demo_timeline import Timeline, Watcher
 
 PIPELINE = "image_classification"
@@ -110,7 +111,7 @@ class CiCdDemo:
         self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits; making a git remote")
         self.deployment.clear()
         self._make_code()
-        self.deployment.start(CI_CD, TRAINING, meanwhile=self._begin)
+        self.deployment.start(CLASSIFICATION.data, CI_CD, TRAINING, meanwhile=self._begin)
         self.deployment.airflow.unpause(TRAINING)
         self.deployment.airflow.watch(CI_CD)
         return [self._push(push) for push in PUSHES]

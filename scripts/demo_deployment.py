@@ -11,8 +11,11 @@ from typing import Protocol, TypeVar
 
 from ml.errors import RespanError
 from ml.home import home
+from ml.kinds import kind_of
+from ml.kinds.kind import Part
 from ml.layout import inbox
 from ml.parallel import map_ahead
+from ml.settings import load_settings
 from ml.storage import Storage, open_storage
 from scripts.airflow_api import ApiError
 from scripts.airflow_local import LocalAirflow, LocalAirflowError
@@ -57,13 +60,14 @@ class DemoDeployment:
         return open_storage(self.airflow.environment["RESPAN_STORAGE"]).child(pipeline)
 
     def collect(self, pipeline: str, name: str) -> int:
-        """The pictures of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its
-        final name. How many they are."""
-        storage = self.storage(pipeline)
-        files = sorted((self.folder / "data" / name).glob("*/*.png"))
-        for _ in map_ahead(lambda file: storage.upload(file, inbox(f"{file.parent.name}/{file.name}")), files):
+        """The files of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its
+        final name. How many samples they are."""
+        storage, kind = self.storage(pipeline), kind_of(load_settings(pipeline))
+        folder = self.folder / "data" / name
+        names = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.png"))
+        for _ in map_ahead(lambda name: storage.upload(folder / name, inbox(name)), names):
             pass
-        return len(files)
+        return len({part.sample for part in map(kind.part_of, names) if isinstance(part, Part)})
 
     def clear(self) -> None:
         """Removes what an earlier demo left, also one that was killed."""
@@ -71,12 +75,10 @@ class DemoDeployment:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
-    def start(self, *dag_ids: str, meanwhile: Callable[[], None] | None = None) -> None:
-        """Draws the digits' pictures into ``folder/data``, and returns when Airflow runs and knows ``dag_ids``.
-
-        ``meanwhile`` is done once the pictures are there.
-        """
-        drawing = self.model_side.start("scripts.demo_data", str(self.folder / "data"))
+    def start(self, data: str, *dag_ids: str, meanwhile: Callable[[], None] | None = None) -> None:
+        """Has the module ``data`` draw its pictures into ``folder/data``, and returns when Airflow runs and knows
+        ``dag_ids``. ``meanwhile`` is done once the pictures are there."""
+        drawing = self.model_side.start(data, str(self.folder / "data"))
         self.model_side.warm_up()
         self.airflow.start()
         _output, error = drawing.communicate()

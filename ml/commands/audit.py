@@ -7,9 +7,11 @@ import click
 from ml.audit import audit as take_audit
 from ml.commands.output import json_option, note, show
 from ml.errors import DataError
-from ml.home import pipeline_folder, pipeline_storage
+from ml.home import pipeline_storage
+from ml.kinds import kind_of
+from ml.settings import load_settings
 
-_COUNTS = ("collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated")
+_COUNTS = ("collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete")
 
 
 @click.command()
@@ -20,8 +22,8 @@ def audit(pipeline: str, as_json: bool) -> None:
 
     Exits with 3 where a sample is lost or in more than one place, and names the first of them.
     """
-    pipeline_folder(pipeline)
-    found = take_audit(pipeline_storage(pipeline))
+    settings = load_settings(pipeline)
+    found = take_audit(pipeline_storage(pipeline), kind_of(settings))
     counts = found.model_dump(include=set(_COUNTS))
     text = "\n".join(f"{name:<12} {counts[name]:>10,}" for name in _COUNTS)
     show(counts, as_json=as_json, text=text)

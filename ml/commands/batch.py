@@ -11,6 +11,7 @@ from ml.commands.arguments import batch_argument
 from ml.commands.output import json_option, note, show
 from ml.freezing import freeze as freeze_batch
 from ml.home import pipeline_folder, pipeline_storage
+from ml.pairing import in_words
 from ml.records import Batch, Settlement
 from ml.releases import serving
 from ml.settings import load_settings
@@ -42,6 +43,10 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
         "released": serves.version if serves else None,
     }
     text = f"batch {frozen.id}: {frozen.samples:,} samples, {frozen.refused:,} refused"
+    if frozen.incomplete is not None:
+        document["incomplete"] = frozen.incomplete
+    if frozen.incomplete:
+        text += f"; in the inbox {in_words(frozen.incomplete)}"
     show(document, as_json=as_json, text=text)
 
 
@@ -99,12 +104,12 @@ def show_(pipeline: str, batch_id: str, as_json: bool) -> None:
     found = batches.read_batch(storage, batch_id)
     labels, reasons = _tally(storage, found)
     document = {**found.model_dump(mode="json"), "labels": dict(labels), "reasons": dict(reasons)}
-    lines = [f"{found.id}: {found.state.value}, frozen {found.frozen:%Y-%m-%d %H:%M:%S} UTC"]
+    lines = [f"{found.id}: {found.state.value}, frozen {found.frozen:%Y-%m-%d %H:%M:%S} UTC, {found.samples:,} samples"]
     lines += [f"  {label:<30} {count:>9,} samples" for label, count in sorted(labels.items())]
     lines += [f"  refused: {count:>9,}  {reason}" for reason, count in reasons.most_common()]
     if storage.exists(layout.batch(batch_id, layout.REPORT_HTML)):
         lines.append(f"  report: {storage.uri(layout.batch(batch_id, layout.REPORT_HTML))}")
-    if found.settlement is not None and found.settlement.vanished:
+    if next(batches.read_vanished(storage, batch_id), None) is not None:
         note(f"what vanished is in {storage.uri(layout.batch(batch_id, layout.VANISHED))}")
     show(document, as_json=as_json, text="\n".join(lines))
 

@@ -42,7 +42,8 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     judge = kind.judge(settings)
     judgement = judge.judge(storage, batch, release)
     counts, metric = judgement.counts, judgement.metric
-    if (counts.evaluated, counts.failed) != (predictions.predicted, predictions.failed):
+    # A predicted sample without a truth to compare with has failed here, too.
+    if counts.samples != predictions.predicted + predictions.failed or counts.evaluated > predictions.predicted:
         raise DataError(
             f"batch {batch} has {counts.evaluated:,} predictions and {counts.failed:,} failures, but its "
             f"record tells {predictions.predicted:,} and {predictions.failed:,}: run `predict` again"

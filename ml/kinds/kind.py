@@ -81,7 +81,7 @@ class Inspected(NamedTuple):
     ``content``: 32 bytes that two samples have in common where they show the same, however it is encoded. ``truth``:
     what people say of it; copies of one content with different truths are refused. ``stratum``: eval and train get
     their shares of each. ``example``: the serialized tf.train.Example. ``statistics``: one float32 value for each of
-    the inspector's columns. ``classes``: those that occur in it.
+    the inspector's columns. ``classes``: those that occur in it, each once.
     """
 
     content: bytes
@@ -97,7 +97,7 @@ class Inspector(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The names of the statistics, which drift is measured on later."""
+        """The names of the statistics, which drift is measured on later; none is ``label`` or ``split``."""
 
     def inspect(self, samples: Iterable[Collected | Refused]) -> Iterator[list[Inspected | Refused]]:
         """One answer for each sample, in order, part by part; what is refused already passes. ``samples`` is taken from
@@ -112,17 +112,22 @@ class Serving(Protocol):
 
     @property
     def input(self) -> str:
-        """The signature's one input, string[N]: the samples' first objects as they were collected."""
+        """The signature's one input, string[N]: the samples' first objects as they were collected. Not ``key``, which
+        stands beside it in what a job on Vertex AI reads."""
 
     @property
     def outputs(self) -> frozenset[str]:
-        """The outputs that :meth:`answers` needs."""
+        """The outputs that :meth:`answers` needs: two at least, since Vertex AI's JSON doesn't name a single one."""
 
     def refusal(self, data: bytes) -> Refused | None:
         """Why the model must not be asked this, as far as a quick look tells (a header, say)."""
 
     def refusals(self, data: Sequence[bytes]) -> list[Refused | None]:
         """The same after a thorough look, such as decoding."""
+
+    def memory(self, data: bytes) -> int:
+        """About how many bytes of memory the model takes to answer this (which has no :meth:`refusal`) beside others:
+        so many are asked in one call as fit in 256 MB, or one."""
 
     def answers(self, outputs: Mapping[str, Any]) -> list[Any]:
         """The outputs (eager tensors, N rows) as N msgspec Structs: what stands under ``prediction`` in a line of
@@ -156,7 +161,7 @@ class Kind(ABC):
         """What the object ``name`` (relative to the inbox) is. Decides from the name alone: no I/O."""
 
     def class_folder(self, label: str) -> str | None:
-        """The folder of the inbox with the samples of this label; None where names don't tell labels."""
+        """The folder with the samples of this label, in the folder of each role; None where names don't tell labels."""
         return None
 
     def check(self, settings: Settings) -> None:

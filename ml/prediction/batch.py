@@ -12,9 +12,11 @@ from ml import layout, releases
 from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
 from ml.errors import NotFoundError
 from ml.fetching import Fetched, fetch
+from ml.kinds import kind_of
+from ml.kinds.kind import Refused
 from ml.parallel import map_ahead
 from ml.prediction.documents import Predictions, forget_predictions, read_predictions, write_predictions
-from ml.prediction.lines import Answer, Line, encode_lines
+from ml.prediction.lines import Line, encode_lines
 from ml.prediction.samples import failed_line, instance_of, lots, predictable_batch, refusal_of
 from ml.prediction.served import ServedModel
 from ml.records import Batch, Refusal
@@ -67,7 +69,7 @@ def _version(storage: Storage, settings: Settings, version: int | None) -> int:
 def _predict(
     storage: Storage, settings: Settings, batch: Batch, version: int, advance: Callable[[int], None]
 ) -> Predictions:
-    model = ServedModel(storage, version, max_pixels=settings.data.max_sample_pixels)
+    model = ServedModel(storage, version, kind_of(settings).serving(settings))
     usable = (entry for entry in read_manifest(storage, batch.id) if entry.refused is None)
     answered = map_ahead(
         lambda lot: _answer(model, lot), lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1
@@ -96,10 +98,10 @@ def _answer(model: ServedModel, lot: list[Fetched]) -> tuple[bytes, list[Refusal
     answers = iter(model.predict([sample.data for sample in lot if sample.missing is None]))
     lines, refusals = [], []
     for sample in lot:
-        answer = next(answers) if sample.missing is None else sample.missing
-        if isinstance(answer, Answer):
-            lines.append(Line(instance_of(sample.entry), prediction=answer))
-        else:
+        answer = next(answers) if sample.missing is None else Refused(sample.missing)
+        if isinstance(answer, Refused):
             lines.append(failed_line(sample, answer))
             refusals.append(refusal_of(lines[-1]))
+        else:
+            lines.append(Line(instance_of(sample.entry), prediction=answer))
     return encode_lines(lines), refusals, len(lot)

@@ -25,7 +25,7 @@ from ml.prediction.documents import (
     refused_instances,
     write_predictions,
 )
-from ml.prediction.job_files import KeyedError, KeyedLine, job_folder, one_line, read_errors, result_files
+from ml.prediction.job_files import Given, KeyedError, KeyedLine, job_folder, one_line, read_errors, result_files
 from ml.prediction.lines import Code, Failure, Line, encode_lines
 from ml.prediction.samples import instance_of, predictable_batch, refusal_of
 from ml.records import Refusal
@@ -105,7 +105,7 @@ class _Found:
 
     def read_results(self, folder: str) -> None:
         for name in result_files(self._storage, folder):
-            for part in decode_parts(self._storage, name, KeyedLine):
+            for part in decode_parts(self._storage, name, KeyedLine[Given]):
                 keys = np.array([int(line.key) for line in part.rows], np.int64)
                 inside = (keys >= 0) & (keys < len(self._states))
                 misfits = ~inside

@@ -1,12 +1,12 @@
 """A frozen batch as a batch prediction job on Vertex AI reads it: JSON Lines with the samples' bytes in base64.
 
-A sample that can't be read or decoded gets no line, since the one request that it is in would fail for all the samples
-in it. The record is written last; what a crash left is overwritten under the same names.
+A sample that can't be read, or that the kind refuses, gets no line, since the one request that it is in would fail for
+all the samples in it. The record is written last; what a crash left is overwritten under the same names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import msgspec
 from ml import releases
 from ml.batches import check_refused_share, read_manifest, write_refusals
 from ml.fetching import Fetched, fetch
-from ml.kinds.images.encoded import UnusableImageError, decode_images
+from ml.kinds import kind_of
+from ml.kinds.kind import Serving
 from ml.parallel import map_ahead
 from ml.prediction.documents import (
     Instances,
@@ -32,19 +33,8 @@ from ml.temporary import temporary_folder
 
 #: Bytes of one file, unless a single lot of samples has more: a job's machines share the work by file.
 FILE_BYTES = 64 << 20
-#: Lots that are decoded meanwhile.
+#: Lots that are checked meanwhile.
 _LOTS = 2
-
-
-class _Encoded(msgspec.Struct, frozen=True):
-    b64: bytes
-
-
-class _Sample(msgspec.Struct, frozen=True):
-    """One line: ``key`` is the sample's index in the manifest."""
-
-    key: int
-    image_bytes: _Encoded
 
 
 _ENCODER = msgspec.json.Encoder()
@@ -61,9 +51,9 @@ def write_instances(
 ) -> Instances:
     """Writes the batch's usable samples below ``batches/<id>/instances/<version>/``; a repeat finds them.
 
-    A sample that vanished or can't be decoded is a refusal of the step "predict". Raises ``NotFoundError`` for a batch
-    or version that isn't there, ``ConflictError`` for a closed batch, and ``DataError`` where no sample is usable or
-    more than ``data.max_refused_share`` of them were refused.
+    A sample that vanished or that the kind refuses is a refusal of the step "predict". Raises ``NotFoundError`` for a
+    batch or version that isn't there, ``ConflictError`` for a closed batch, and ``DataError`` where no sample is usable
+    or more than ``data.max_refused_share`` of them were refused.
     """
     releases.read_release(storage, version)
     batch = predictable_batch(storage, batch_id)
@@ -78,13 +68,9 @@ def write_instances(
 def _write(
     storage: Storage, settings: Settings, batch: str, version: int, file_bytes: int, advance: Callable[[int], None]
 ) -> Instances:
+    serving = kind_of(settings).serving(settings)
     usable = (entry for entry in read_manifest(storage, batch) if entry.refused is None)
-    checked = map_ahead(
-        lambda lot: _check(lot, settings.data.max_sample_pixels),
-        lots(fetch(storage, usable)),
-        threads=_LOTS,
-        ahead=_LOTS + 1,
-    )
+    checked = map_ahead(lambda lot: _check(lot, serving), lots(fetch(storage, usable)), threads=_LOTS, ahead=_LOTS + 1)
     samples = 0
     refused: list[Line] = []
     with temporary_folder() as folder, ExitStack() as stack:
@@ -101,23 +87,17 @@ def _write(
     return Instances(version=version, samples=samples, refused=len(refused), files=names)
 
 
-def _check(lot: list[Fetched], max_pixels: int) -> tuple[bytes, list[Line], int]:
+def _check(lot: list[Fetched], serving: Serving) -> tuple[bytes, list[Line], int]:
     """The lines of a lot's sound samples, those of the others with their errors, and how many it were."""
-    images = _images([sample.data for sample in lot if sample.missing is None], max_pixels)
+    refusals = iter(serving.refusals([sample.data for sample in lot if sample.missing is None]))
     sound, refused = [], []
     for sample in lot:
-        reason = next(images) if sample.missing is None else sample.missing
-        if reason is None:
-            sound.append(_Sample(sample.entry.index, _Encoded(sample.data)))
+        reason = next(refusals) if sample.missing is None else sample.missing
+        if reason is None:  # bytes are base64 in JSON
+            sound.append({"key": sample.entry.index, serving.input: {"b64": sample.data}})
         else:
             refused.append(failed_line(sample, reason))
     return _ENCODER.encode_lines(sound), refused, len(lot)
-
-
-def _images(encoded: list[bytes], max_pixels: int) -> Iterator[str | None]:
-    """For each image None, or why it can't be decoded."""
-    for part in decode_images(encoded, max_pixels):
-        yield from (str(image) if isinstance(image, UnusableImageError) else None for image in part)
 
 
 class _Files:

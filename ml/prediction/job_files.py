@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from ml.storage import Storage
 _RESULTS = "prediction.results"
 _ERRORS = ("prediction.errors", "errors_")
 _SHARD = re.compile(r"(?P<files>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<ending>\D*)")
+
+P = TypeVar("P")
 
 #: The sample's index in the manifest.
 Key = (
@@ -43,16 +45,16 @@ class KeyedError(msgspec.Struct, gc=False):
         return self.code or Code.__members__.get(self.status, Code.UNKNOWN)
 
 
-class KeyedLabel(msgspec.Struct, gc=False):
-    label: str
-
-
-class KeyedLine(msgspec.Struct, gc=False):
-    """A line of a results file; the probabilities aren't decoded."""
+class KeyedLine(msgspec.Struct, Generic[P], gc=False):
+    """A line of a results file; of its prediction those fields are decoded that ``P`` names, the rest is skipped."""
 
     key: Key
-    prediction: KeyedLabel | None = None
+    prediction: P | None = None
     error: KeyedError | None = None
+
+
+class Given(msgspec.Struct, gc=False):
+    """That there is a prediction, whatever it says."""
 
 
 class _Keyed(msgspec.Struct, gc=False):

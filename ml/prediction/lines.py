@@ -38,23 +38,20 @@ class Instance(msgspec.Struct, frozen=True):
     generation: str
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What the model says; ``probabilities`` in the order of the release's classes, to seven decimals."""
-
-    label: str
-    probabilities: list[float]
-
-
 class Failure(msgspec.Struct, frozen=True):
     code: int
     message: str
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One sample's line: it has either a prediction or an error."""
+    """One sample's line: it has either a prediction or an error.
+
+    A ``prediction`` is what the kind makes of the model's outputs. Decoded as this class it is but known to be there:
+    a Struct without fields, whose content is skipped.
+    """
 
     instance: Instance
-    prediction: Answer | None = None
+    prediction: msgspec.Struct | None = None
     error: Failure | None = None
 
 

@@ -48,7 +48,7 @@ def instance_of(entry: ManifestEntry) -> Instance:
 def failed_line(sample: Fetched, reason: str) -> Line:
     """The line of a sample that has no prediction: ``reason`` tells why it can't be read, or what is wrong with it."""
     code = Code.INVALID_ARGUMENT if sample.missing is None else Code.NOT_FOUND
-    return Line(instance_of(sample.entry), error=Failure(code, reason))
+    return Line(instance_of(sample.entry), error=Failure(code, str(reason)))
 
 
 def refusal_of(line: Line) -> Refusal:

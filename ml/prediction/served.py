@@ -1,19 +1,24 @@
-"""A released model, called the way a server calls it: encoded images in, labels and probabilities out."""
+"""A released model, called the way a server calls it: samples as they were collected in, its answers out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import msgspec
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.kinds.images.encoded import UnusableImageError, decode_images, image_size
+from ml.kinds.kind import Refused, Serving
 from ml.local_copy import local_folder
-from ml.prediction.lines import Answer
 from ml.storage import Storage
 
 _SIGNATURE = "serving_default"
-_INPUT = "image_bytes"
+#: What the samples of one call take in memory, as the kind tells it, unless a single one takes more.
+_CALL_BYTES = 256 << 20
+
+#: What the model says of a sample (see ``Serving.answers``), or why it says nothing.
+Answered = msgspec.Struct | Refused
 
 
 class ServedModel:
@@ -22,70 +27,71 @@ class ServedModel:
     Raises ``NotFoundError`` where there is no such model, ``DataError`` where it can't be served.
     """
 
-    def __init__(self, storage: Storage, version: int, *, max_pixels: int) -> None:
+    def __init__(self, storage: Storage, version: int, serving: Serving) -> None:
         import tensorflow as tf
 
         folder = layout.model(version)
         if not storage.exists(f"{folder}/saved_model.pb"):
             raise NotFoundError(f"there is no model in {storage.uri(folder)}: see `python -m ml release list`")
-        self._folder = storage.uri(folder)
-        with local_folder(storage, self._folder) as local:
+        where = storage.uri(folder)
+        with local_folder(storage, where) as local:
             self._model = tf.saved_model.load(str(local))  # kept: its variables live as long as it does
         self._signature: Any = self._model.signatures.get(_SIGNATURE)
-        self._max_pixels = max_pixels
-        if self._signature is None or set(self._signature.structured_input_signature[1]) != {_INPUT}:
-            raise DataError(f"the model in {self._folder} has no signature {_SIGNATURE} with the one input {_INPUT}")
-        if not {"label", "probabilities"} <= set(self._signature.structured_outputs):
-            raise DataError(f"the model in {self._folder} does not return label and probabilities from {_SIGNATURE}")
+        self._serving = serving
+        if self._signature is None or set(self._signature.structured_input_signature[1]) != {serving.input}:
+            raise DataError(f"the model in {where} has no signature {_SIGNATURE} with the one input {serving.input}")
+        if not serving.outputs <= set(self._signature.structured_outputs):
+            needed = " and ".join(sorted(serving.outputs))
+            raise DataError(f"the model in {where} does not return {needed} from {_SIGNATURE}")
 
-    def predict(self, encoded: Sequence[bytes]) -> list[Answer | str]:
-        """The model's answer to each encoded image, or the reason why it has none: a bad image costs the others
-        nothing but time."""
-        answers: list[Answer | str] = [""] * len(encoded)
-        sound = []
-        for position, image in enumerate(encoded):
-            try:
-                image_size(image, self._max_pixels)  # before the graph decodes it: a small file may claim gigabytes
-                sound.append(position)
-            except UnusableImageError as refusal:
-                answers[position] = str(refusal)
-        for position, answer in zip(sound, self._of_sound([encoded[p] for p in sound]), strict=True):
-            answers[position] = answer
+    def predict(self, samples: Sequence[bytes]) -> list[Answered]:
+        """The model's answer to each sample, or the reason why it has none: a bad one costs the others nothing but
+        time."""
+        answers: list[Any] = [self._serving.refusal(sample) for sample in samples]
+        for call in self._calls([position for position, refusal in enumerate(answers) if refusal is None], samples):
+            for position, answer in zip(call, self._of_sound([samples[p] for p in call]), strict=True):
+                answers[position] = answer
         return answers
 
-    def _of_sound(self, encoded: list[bytes]) -> list[Answer | str]:
+    def _calls(self, positions: Sequence[int], samples: Sequence[bytes]) -> Iterator[list[int]]:
+        call: list[int] = []
+        size = 0
+        for position in positions:
+            more = self._serving.memory(samples[position])
+            if call and size + more > _CALL_BYTES:
+                yield call
+                call, size = [], 0
+            call.append(position)
+            size += more
+        if call:
+            yield call
+
+    def _of_sound(self, samples: list[bytes]) -> list[Answered]:
         import tensorflow as tf
 
-        if not encoded:
-            return []
         try:
-            return self._call(encoded)
+            return self._call(samples)
         except tf.errors.InvalidArgumentError:
             pass
-        checked = [image for part in decode_images(encoded, self._max_pixels) for image in part]
-        broken = {p: str(image) for p, image in enumerate(checked) if isinstance(image, UnusableImageError)}
-        del checked
-        others = iter(self._bisect([image for p, image in enumerate(encoded) if p not in broken]))
-        return [broken[p] if p in broken else next(others) for p in range(len(encoded))]
+        refusals = self._serving.refusals(samples)
+        others = iter(self._bisect([one for one, refusal in zip(samples, refusals, strict=True) if refusal is None]))
+        return [next(others) if refusal is None else refusal for refusal in refusals]
 
-    def _bisect(self, encoded: list[bytes]) -> list[Answer | str]:
-        """The answers where one call fails as a whole: by halves, down to the image at fault."""
+    def _bisect(self, samples: list[bytes]) -> list[Answered]:
+        """The answers where one call fails as a whole: by halves, down to the sample at fault."""
         import tensorflow as tf
 
-        if not encoded:
+        if not samples:
             return []
         try:
-            return self._call(encoded)
+            return self._call(samples)
         except tf.errors.InvalidArgumentError as error:
-            if len(encoded) == 1:
-                return [f"the model refused it: {' '.join(error.message.split())[:200]}"]
-        middle = len(encoded) // 2
-        return self._bisect(encoded[:middle]) + self._bisect(encoded[middle:])
+            if len(samples) == 1:
+                return [Refused(f"the model refused it: {' '.join(error.message.split())[:200]}")]
+        middle = len(samples) // 2
+        return self._bisect(samples[:middle]) + self._bisect(samples[middle:])
 
-    def _call(self, encoded: list[bytes]) -> list[Answer | str]:
+    def _call(self, samples: list[bytes]) -> list[Answered]:
         import tensorflow as tf
 
-        outputs = self._signature(**{_INPUT: tf.constant(encoded)})
-        labels = outputs["label"].numpy().tolist()
-        probabilities = outputs["probabilities"].numpy().astype("float64").round(7).tolist()
-        return [Answer(label.decode(), shares) for label, shares in zip(labels, probabilities, strict=True)]
+        return self._serving.answers(self._signature(**{self._serving.input: tf.constant(samples)}))

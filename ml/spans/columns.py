@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
@@ -18,6 +18,12 @@ import numpy.typing as npt
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
+def float_columns(names: Sequence[str], rows: Sequence[bytes]) -> dict[str, npt.NDArray[np.float32]]:
+    """Rows of float32 values, one for each of ``names``, as named columns."""
+    table = np.frombuffer(b"".join(rows), np.float32).reshape(len(rows), len(names))
+    return {name: table[:, position] for position, name in enumerate(names)}
+
+
 class ColumnsWriter:
     """A context manager; ``columns`` names each column and its dtype (of a fixed width), ``rows`` says how many values
     each will get. The file is complete when the context ends without an error."""
@@ -26,11 +32,13 @@ class ColumnsWriter:
         self._path = path
         self._rows = rows
         self._dtypes = {name: np.dtype(dtype) for name, dtype in columns.items()}
+        # Numbered: a column's name may be no file's.
+        self._parts = {name: path.with_name(f"{path.name}.{number}") for number, name in enumerate(columns)}
         self._streams: dict[str, BinaryIO] = {}
 
     def __enter__(self) -> ColumnsWriter:
         for name, dtype in self._dtypes.items():
-            stream = self._part(name).open("wb")
+            stream = self._parts[name].open("wb")
             self._streams[name] = stream
             header = {"descr": dtype.str, "fortran_order": False, "shape": (self._rows,)}
             np.lib.format.write_array_header_1_0(cast(Any, stream), header)
@@ -51,10 +59,7 @@ class ColumnsWriter:
                 for name in self._dtypes:
                     entry = zipfile.ZipInfo(f"{name}.npy", _EARLIEST)
                     entry.compress_type = zipfile.ZIP_DEFLATED
-                    with self._part(name).open("rb") as part, archive.open(entry, "w", force_zip64=True) as target:
+                    with self._parts[name].open("rb") as part, archive.open(entry, "w", force_zip64=True) as target:
                         shutil.copyfileobj(part, target, 1 << 20)
-        for name in self._dtypes:
-            self._part(name).unlink(missing_ok=True)
-
-    def _part(self, name: str) -> Path:
-        return self._path.with_name(f"{self._path.name}.{name}")
+        for file in self._parts.values():
+            file.unlink(missing_ok=True)

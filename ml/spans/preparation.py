@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
@@ -18,17 +18,15 @@ import msgspec
 from ml import layout
 from ml.batches import check_refused_share, read_batch, read_manifest, write_refusals
 from ml.claims import claim_number, held_number
-from ml.errors import ConflictError, DataError
+from ml.errors import CodeError, ConflictError, DataError
 from ml.fetching import Fetched, fetch
-from ml.kinds.image_classification.examples import encode_example
-from ml.kinds.image_classification.inspection import Inspected, inspect, statistics_columns
-from ml.kinds.images.encoded import Encoded, UnusableImageError
-from ml.kinds.images.statistics import STATISTICS
-from ml.records import Batch, BatchState, Claim, Span
+from ml.kinds import kind_of
+from ml.kinds.kind import Collected, Inspected, Inspector, Refused
+from ml.records import Batch, BatchState, Claim, ManifestEntry, Span
 from ml.settings import Settings
 from ml.spans import splits
 from ml.spans.assignment import Split
-from ml.spans.columns import ColumnsWriter
+from ml.spans.columns import ColumnsWriter, float_columns
 from ml.spans.documents import read_span
 from ml.spans.shards import frame, write_shards
 from ml.spans.workspace import Candidate, Example, Workspace
@@ -54,11 +52,12 @@ def prepare(
         return published
     if batch.state is not BatchState.OPEN:
         raise ConflictError(f"batch {batch.id} is {batch.state.value}, no span can be made of it: freeze another batch")
+    inspector = kind_of(settings).inspector(settings)
     with temporary_folder() as folder, Workspace() as workspace:
-        _collect(storage, settings, batch, workspace, advance)
+        _collect(storage, inspector, batch, workspace, advance)
         counts = workspace.count()
         write_refusals(storage, batch.id, "span", workspace.refusals())
-        if not counts.images:
+        if not counts.distinct:
             why = workspace.most_frequent_reason()
             raise DataError(
                 f"batch {batch.id} has no usable sample: all {counts.samples} were refused"
@@ -68,7 +67,7 @@ def prepare(
         number = claim_number(storage, "spans", by=batch.id)
         _place(storage, settings, workspace, folder / "splits")
         span = _span(storage, batch, number, workspace)
-        _write(folder / "span", span, workspace, settings)
+        _write(folder / "span", span, workspace, inspector.columns, settings.data.shard_samples)
         try:
             storage.publish(folder / "span", layout.span(number), marker=layout.SPAN)
         except ConflictError:
@@ -85,37 +84,43 @@ def _published(storage: Storage, batch: str) -> Span | None:
 
 
 def _collect(
-    storage: Storage, settings: Settings, batch: Batch, workspace: Workspace, advance: Callable[[int], None]
+    storage: Storage, inspector: Inspector, batch: Batch, workspace: Workspace, advance: Callable[[int], None]
 ) -> None:
-    waiting: deque[Fetched] = deque()  # what is being decoded: a few parts
+    waiting: deque[ManifestEntry] = deque()  # of what is being inspected
 
-    def encoded() -> Iterator[Encoded]:
-        for sample in chain.from_iterable(fetch(storage, read_manifest(storage, batch.id))):
-            waiting.append(sample)
-            yield sample.data if sample.missing is None else UnusableImageError(sample.missing)
+    def collected() -> Iterator[Collected | Refused]:
+        for sample in chain.from_iterable(fetch(storage, read_manifest(storage, batch.id), whole=True)):
+            waiting.append(sample.entry)
+            yield _collected(sample)
 
-    for part in inspect(encoded(), settings.data.max_sample_pixels):
-        samples = [waiting.popleft() for _ in part]
-        workspace.add(
-            (sample.entry, found if isinstance(found, str) else _candidate(sample, found))
-            for sample, found in zip(samples, part, strict=True)
-        )
+    samples = collected()
+    for part in inspector.inspect(samples):
+        workspace.add((waiting.popleft(), _candidate(found)) for found in part)
         advance(len(part))
-    workspace.close_collection()
+    if waiting or next(samples, None) is not None:
+        where = type(inspector).__module__
+        raise CodeError(f"{where}: inspect left out samples of batch {batch.id}: it has to answer to each")
+    workspace.close_collection(inspector.conflict)
 
 
-def _candidate(sample: Fetched, found: Inspected) -> Candidate:
-    return Candidate(found.content, frame(encode_example(sample.data, sample.entry.label or "")), found.statistics)
+def _collected(sample: Fetched) -> Collected | Refused:
+    return Collected(sample.objects, sample.entry.label) if sample.missing is None else Refused(sample.missing)
+
+
+def _candidate(found: Inspected | Refused) -> Candidate | Refused:
+    if isinstance(found, Refused):
+        return found
+    return Candidate(found.content, found.truth, found.stratum, found.classes, frame(found.example), found.statistics)
 
 
 def _place(storage: Storage, settings: Settings, workspace: Workspace, local: Path) -> None:
-    """Gives every image its split and remembers it; see :mod:`ml.spans.splits` for why this loops."""
+    """Gives every content its split and remembers it; see :mod:`ml.spans.splits` for why this loops."""
     while True:
         entries = splits.entries(storage)
         workspace.forget_splits()
         for number in range(1, entries + 1):
-            for images in splits.read_entry(storage, number):
-                workspace.place(images)
+            for contents in splits.read_entry(storage, number):
+                workspace.place(contents)
         workspace.decide(settings.data.eval_share)
         newly = workspace.newly_placed()
         first = next(newly, None)
@@ -124,31 +129,30 @@ def _place(storage: Storage, settings: Settings, workspace: Workspace, local: Pa
 
 
 def _span(storage: Storage, batch: Batch, number: int, workspace: Workspace) -> Span:
-    classes = workspace.classes()
-    counts = workspace.count()
+    counts, sizes = workspace.count(), workspace.sizes()
     return Span(
         span=number,
         batch=batch.id,
         created=Claim.from_json(storage.read(layout.claim("spans", number))).since,  # the same on every retry
-        classes=classes,
-        train=sum(count.train for count in classes.values()),
-        eval=sum(count.eval for count in classes.values()),
+        classes=workspace.classes(),
+        train=sizes[Split.TRAIN],
+        eval=sizes[Split.EVAL],
         duplicates=counts.duplicates,
         refused=counts.refused,
     )
 
 
-def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -> None:
+def _write(folder: Path, span: Span, workspace: Workspace, measured: Sequence[str], shard_samples: int) -> None:
     folder.mkdir()
     columns = {
-        "label": f"<U{max(map(len, span.classes))}",
+        "label": f"<U{max(1, *map(len, workspace.strata()))}",
         "split": f"<U{max(len(split.value) for split in Split)}",
-        **dict.fromkeys(STATISTICS, "<f4"),
+        **dict.fromkeys(measured, "<f4"),
     }
     with ColumnsWriter(folder / layout.SPAN_STATISTICS, columns, span.train + span.eval) as statistics:
         for split, count in ((Split.TRAIN, span.train), (Split.EVAL, span.eval)):
-            framed = _framed(workspace.examples(split), count, split, statistics)
-            write_shards(framed, count, folder / split.value, shard_samples=settings.data.shard_samples)
+            framed = _framed(workspace.examples(split), count, split, measured, statistics)
+            write_shards(framed, count, folder / split.value, shard_samples=shard_samples)
     encoder = msgspec.json.Encoder()
     with (
         (folder / layout.SPAN_SAMPLES).open("wb") as stream,
@@ -159,17 +163,19 @@ def _write(folder: Path, span: Span, workspace: Workspace, settings: Settings) -
     (folder / layout.SPAN).write_bytes(span.to_json())
 
 
-def _framed(examples: Iterator[Example], count: int, split: Split, statistics: ColumnsWriter) -> Iterator[bytes]:
+def _framed(
+    examples: Iterator[Example], count: int, split: Split, measured: Sequence[str], statistics: ColumnsWriter
+) -> Iterator[bytes]:
     """The ``count`` examples for their files; their rows of statistics are written on the way, before the last one."""
-    labels: list[str] = []
+    strata: list[str] = []
     rows: list[bytes] = []
     for number, example in enumerate(examples, 1):
-        labels.append(example.label)
+        strata.append(example.stratum)
         rows.append(example.statistics)
         if number == count or len(rows) == _ROWS:
-            splits_column = [split.value] * len(labels)
-            statistics.write({"label": labels, "split": splits_column, **statistics_columns(rows)})
-            labels, rows = [], []
+            named = {"label": strata, "split": [split.value] * len(strata)}
+            statistics.write({**named, **float_columns(measured, rows)})
+            strata, rows = [], []
         yield example.framed
 
 

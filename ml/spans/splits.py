@@ -1,10 +1,10 @@
-"""The split that each image has, in every span, for ever: what keeps an image from being trained on in one span and
-evaluated on in another.
+"""The split that each content has, in every span, for ever: what keeps a sample from being trained on in one span and
+evaluated on in another, under whatever name it comes back.
 
-An append-only ledger, ``splits/<n>.bin``, n = 1, 2, …: each entry holds the images that one span placed for the first
-time, 33 bytes each (content hash, then ``t`` or ``e``), sorted. An entry is written under the condition that it doesn't
-exist, so of two runs that decide at once one sees the other's decision and decides anew. It is written before the span
-that needs it: a run that crashes in between finds its own decisions on its retry and repeats them.
+An append-only ledger, ``splits/<n>.bin``, n = 1, 2, …: each entry holds the contents that one span placed for the
+first time, 33 bytes each (content hash, then ``t`` or ``e``), sorted. An entry is written under the condition that it
+doesn't exist, so of two runs that decide at once one sees the other's decision and decides anew. It is written before
+the span that needs it: a run that crashes in between finds its own decisions on its retry and repeats them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def entries(storage: Storage) -> int:
 
 
 def read_entry(storage: Storage, number: int) -> Iterator[list[tuple[Split, bytes]]]:
-    """The images of one entry as ``(split, content hash)``, in lists of a few thousand."""
+    """The contents of one entry as ``(split, content hash)``, in lists of a few thousand."""
     with storage.open(layout.splits(number)) as stream:
         while data := stream.read(_ROW_BYTES * _READ_ROWS):
             while len(data) % _ROW_BYTES and (more := stream.read(_ROW_BYTES - len(data) % _ROW_BYTES)):
@@ -42,10 +42,10 @@ def read_entry(storage: Storage, number: int) -> Iterator[list[tuple[Split, byte
             ]
 
 
-def append(storage: Storage, number: int, images: Iterable[tuple[bytes, Split]], local: Path) -> bool:
+def append(storage: Storage, number: int, contents: Iterable[tuple[bytes, Split]], local: Path) -> bool:
     """Writes entry ``number`` by way of the local file; False where somebody else was first."""
     with local.open("wb") as stream:
-        stream.writelines(content + _LETTERS[split] for content, split in images)
+        stream.writelines(content + _LETTERS[split] for content, split in contents)
     try:
         storage.upload(local, layout.splits(number), if_generation=ABSENT)
     except ConflictError:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple
@@ -22,36 +23,44 @@ from ml.spans.assignment import Split, new_in_eval
 _SCHEMA = """
 CREATE TABLE samples (
     number INTEGER PRIMARY KEY,  -- position in the manifest
-    manifest_index INTEGER NOT NULL, object TEXT NOT NULL, generation TEXT NOT NULL, label TEXT,
-    content BLOB, start INTEGER, length INTEGER, statistics BLOB,
+    manifest_index INTEGER NOT NULL, object TEXT NOT NULL, generation TEXT NOT NULL,
+    content BLOB, truth TEXT,
+    stratum TEXT,  -- NULL where it is the truth
+    classes TEXT,  -- a JSON array; NULL where the stratum is the one class
+    start INTEGER, length INTEGER, statistics BLOB,
     refused TEXT, found_here INTEGER NOT NULL DEFAULT 0  -- why it is refused, and whether this step found it
 );
 """
-_IMAGES = """
-CREATE INDEX by_content ON samples (content, label, object) WHERE content IS NOT NULL;
--- Nobody but a person can tell which label of the same picture is right.
-UPDATE samples SET found_here = 1, refused =
-    'the same picture lies under the labels ' || conflict.labels || ': keep it under one'
+_CONTENTS = """
+CREATE INDEX by_content ON samples (content, truth, object) WHERE content IS NOT NULL;
+-- Nobody but a person can tell which of two truths is right.
+UPDATE samples SET found_here = 1, refused = conflict(found.one, found.other)
 FROM (
-    SELECT content, quote(MIN(label)) || ' and ' || quote(MAX(label)) AS labels FROM samples WHERE content IS NOT NULL
-    GROUP BY content HAVING MIN(label) <> MAX(label)
-) AS conflict
-WHERE samples.content = conflict.content;
+    SELECT content, MIN(truth) AS one, MAX(truth) AS other FROM samples WHERE content IS NOT NULL
+    GROUP BY content HAVING MIN(truth) <> MAX(truth)
+) AS found
+WHERE samples.content = found.content;
 -- Of copies, the one whose name comes first is the example (SQLite takes bare columns from the row of the MIN).
-CREATE TABLE images (content BLOB PRIMARY KEY, label TEXT NOT NULL, number INTEGER NOT NULL, split TEXT, placed INTEGER)
-WITHOUT ROWID;
-INSERT INTO images (content, label, number)
-    SELECT content, label, number FROM (SELECT content, label, number, MIN(object) FROM samples
-    WHERE content IS NOT NULL AND refused IS NULL GROUP BY content) ORDER BY content;
-CREATE INDEX by_label ON images (label, content);
-CREATE INDEX by_number ON images (number);
+CREATE TABLE contents (
+    content BLOB PRIMARY KEY, stratum TEXT NOT NULL, classes TEXT, number INTEGER NOT NULL, split TEXT, placed INTEGER
+) WITHOUT ROWID;
+INSERT INTO contents (content, stratum, classes, number)
+    SELECT content, stratum, classes, number FROM (
+        SELECT content, COALESCE(stratum, truth) AS stratum, classes, number, MIN(object) FROM samples
+        WHERE content IS NOT NULL AND refused IS NULL GROUP BY content
+    ) ORDER BY content;
+CREATE INDEX by_stratum ON contents (stratum, content);
+CREATE INDEX by_number ON contents (number);
 """
 
 
 class Candidate(NamedTuple):
-    """A sample that decodes: its content hash, its example framed for a TFRecord file, its row of statistics."""
+    """A usable sample, see ``ml.kinds.kind.Inspected``; ``framed`` is its example framed for a TFRecord file."""
 
     content: bytes
+    truth: str
+    stratum: str
+    classes: tuple[str, ...]
     framed: bytes
     statistics: bytes
 
@@ -59,7 +68,7 @@ class Candidate(NamedTuple):
 class Example(NamedTuple):
     """One example of the span, in the order of the files."""
 
-    label: str
+    stratum: str
     framed: bytes
     statistics: bytes
 
@@ -98,20 +107,27 @@ class Workspace:
         """Adds the manifest's next samples: candidates, or refused with the reason."""
         rows: list[tuple[object, ...]] = []
         for entry, found in samples:
-            identity = (self._number, entry.index, entry.object, entry.generation, entry.label)
+            identity = (self._number, entry.index, entry.object, entry.generation)
             if isinstance(found, Candidate):
                 self._spool.write(found.framed)
-                rows.append((*identity, found.content, self._end, len(found.framed), found.statistics, None, 0))
+                stratum = None if found.stratum == found.truth else found.stratum
+                classes = None if found.classes == (found.stratum,) else msgspec.json.encode(found.classes).decode()
+                place = self._end, len(found.framed)
+                rows.append(
+                    (*identity, found.content, found.truth, stratum, classes, *place, found.statistics, None, 0)
+                )
                 self._end += len(found.framed)
             else:
-                rows.append((*identity, None, None, None, None, found, int(entry.refused is None)))
+                rows.append((*identity, *[None] * 7, found, int(entry.refused is None)))
             self._number += 1
-        self._database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def close_collection(self) -> None:
+    def close_collection(self, conflict: Callable[[str, str], str]) -> None:
+        """``conflict`` tells why copies with these two truths are refused."""
         self._spool.flush()
         self._database.execute("COMMIT")
-        self._database.executescript(_IMAGES)
+        self._database.create_function("conflict", 2, conflict)
+        self._database.executescript(_CONTENTS)
 
     def refusals(self) -> Iterator[Refusal]:
         """The samples that this step refused, in the manifest's order."""
@@ -125,56 +141,74 @@ class Workspace:
         return str(row[0]) if row else None
 
     def count(self) -> Counts:
-        query = """SELECT COUNT(*), COUNT(refused), SUM(found_here), (SELECT COUNT(*) FROM images) FROM samples"""
-        samples, refused, here, images = self._database.execute(query).fetchone()
-        return Counts(samples=samples, refused=refused, refused_here=here or 0, images=images)
+        query = """SELECT COUNT(*), COUNT(refused), SUM(found_here), (SELECT COUNT(*) FROM contents) FROM samples"""
+        samples, refused, here, distinct = self._database.execute(query).fetchone()
+        return Counts(samples=samples, refused=refused, refused_here=here or 0, distinct=distinct)
 
     def forget_splits(self) -> None:
-        self._database.execute("UPDATE images SET split = NULL, placed = NULL")
+        self._database.execute("UPDATE contents SET split = NULL, placed = NULL")
 
     def place(self, splits: Iterable[tuple[Split, bytes]]) -> None:
-        """Gives images the split that they have had since an earlier span; others' hashes are ignored."""
+        """Gives contents the split that they have had since an earlier span; those of other samples are ignored."""
         self._database.execute("BEGIN")
         rows = ((split.value, content) for split, content in splits)
-        self._database.executemany("UPDATE images SET split = ?, placed = 1 WHERE content = ?", rows)
+        self._database.executemany("UPDATE contents SET split = ?, placed = 1 WHERE content = ?", rows)
         self._database.execute("COMMIT")
 
     def decide(self, share: float) -> None:
-        """Gives every other image its split, class by class: the smallest hashes of the new ones go to eval."""
-        for label, new, in_eval, in_train in self._database.execute(
-            "SELECT label, SUM(split IS NULL), SUM(split IS 'eval'), SUM(split IS 'train') FROM images GROUP BY label"
+        """Gives every other content its split, stratum by stratum: the smallest hashes of the new ones go to eval."""
+        for stratum, new, in_eval, in_train in self._database.execute(
+            """SELECT stratum, SUM(split IS NULL), SUM(split IS 'eval'), SUM(split IS 'train')
+            FROM contents GROUP BY stratum"""
         ).fetchall():
             to_eval = new_in_eval(new=new, known_in_eval=in_eval, known_in_train=in_train, share=share)
             self._database.execute(
-                """UPDATE images SET split = 'eval' WHERE content IN
-                (SELECT content FROM images WHERE label = ? AND split IS NULL ORDER BY content LIMIT ?)""",
-                (label, to_eval),
+                """UPDATE contents SET split = 'eval' WHERE content IN
+                (SELECT content FROM contents WHERE stratum = ? AND split IS NULL ORDER BY content LIMIT ?)""",
+                (stratum, to_eval),
             )
-        self._database.execute("UPDATE images SET split = 'train' WHERE split IS NULL")
+        self._database.execute("UPDATE contents SET split = 'train' WHERE split IS NULL")
 
     def newly_placed(self) -> Iterator[tuple[bytes, Split]]:
-        """The images that :meth:`decide` gave a split, sorted by hash."""
+        """The contents that :meth:`decide` gave a split, sorted."""
         for content, split in self._database.execute(
-            "SELECT content, split FROM images WHERE placed IS NULL ORDER BY content"
+            "SELECT content, split FROM contents WHERE placed IS NULL ORDER BY content"
         ):
             yield content, Split(split)
 
+    def sizes(self) -> dict[Split, int]:
+        """How many examples each split has."""
+        query = "SELECT SUM(split = 'train'), SUM(split = 'eval') FROM contents"
+        train, evaluated = self._database.execute(query).fetchone()
+        return {Split.TRAIN: train or 0, Split.EVAL: evaluated or 0}
+
+    def strata(self) -> list[str]:
+        return [stratum for (stratum,) in self._database.execute("SELECT DISTINCT stratum FROM contents")]
+
     def classes(self) -> dict[str, ClassCount]:
-        query = "SELECT label, SUM(split = 'train'), SUM(split = 'eval') FROM images GROUP BY label ORDER BY label"
-        return {label: ClassCount(train=train, eval=eval_) for label, train, eval_ in self._database.execute(query)}
+        """In how many examples of each split each class occurs, sorted by its name."""
+        train: Counter[str] = Counter()
+        evaluated: Counter[str] = Counter()
+        query = """SELECT stratum, classes, SUM(split = 'train'), SUM(split = 'eval')
+            FROM contents GROUP BY stratum, classes"""
+        for stratum, classes, to_train, to_eval in self._database.execute(query):
+            for name in [stratum] if classes is None else msgspec.json.decode(classes):
+                train[name] += to_train
+                evaluated[name] += to_eval
+        return {name: ClassCount(train=train[name], eval=evaluated[name]) for name in sorted(train)}
 
     def examples(self, split: Split) -> Iterator[Example]:
         """The split's examples, sorted by content hash: a shuffle that every repeat gives alike."""
-        query = """SELECT images.label, start, length, statistics FROM images JOIN samples USING (number)
-            WHERE split = ? ORDER BY images.content"""
+        query = """SELECT contents.stratum, start, length, statistics FROM contents JOIN samples USING (number)
+            WHERE split = ? ORDER BY contents.content"""
         descriptor = self._spool.fileno()
-        for label, start, length, statistics in self._database.execute(query, (split.value,)):
-            yield Example(label, os.pread(descriptor, length, start), statistics)
+        for stratum, start, length, statistics in self._database.execute(query, (split.value,)):
+            yield Example(stratum, os.pread(descriptor, length, start), statistics)
 
     def fates(self) -> Iterator[Fate]:
         """What became of each sample, in the manifest's order."""
         query = """SELECT object, generation, samples.content, refused, split
-            FROM samples LEFT JOIN images USING (number) ORDER BY samples.number"""
+            FROM samples LEFT JOIN contents USING (number) ORDER BY samples.number"""
         for name, generation, content, refused, split in self._database.execute(query):
             if refused is not None:
                 yield Fate(name, generation, SampleFate.REFUSED.value)
@@ -185,13 +219,13 @@ class Workspace:
 @dataclass(frozen=True, slots=True)
 class Counts:
     """``samples`` are all of the batch's; ``refused`` counts those refused at any step, ``refused_here`` at this one;
-    ``images`` are the distinct usable ones."""
+    ``distinct`` counts the usable ones without their copies."""
 
     samples: int
     refused: int
     refused_here: int
-    images: int
+    distinct: int
 
     @property
     def duplicates(self) -> int:
-        return self.samples - self.refused - self.images
+        return self.samples - self.refused - self.distinct

@@ -11,7 +11,7 @@ the system:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -67,8 +67,9 @@ class Storage(Protocol):
     def uri(self, name: str = "") -> str:
         """Where TFX and TensorFlow find ``name``: a plain path for ``file://``, else the ``gs://`` URI."""
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object below ``prefix`` (a whole folder, not the beginning of a name), streamed page by page.
+    def list(self, prefix: str = "", *, without: Collection[str] = ()) -> Iterator[ObjectInfo]:
+        """Every object below ``prefix`` (a whole folder, not the beginning of a name), streamed page by page; but for
+        those in the folders ``without``, which cost nothing.
 
         A caller that stops early costs no more than the pages it took. What is written during the listing may be in
         it or not. Files that are still being written by this package are never in it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +23,8 @@ from ml.storage.gcs_publication import Put, publish
 _NO_PARTS = {"", ".", ".."}
 _LONGEST_NAME = 1024
 _ODD = "an object with an empty part, . or .. in its name"
+#: The first character that comes after "/" in the order of a listing.
+_AFTER_SLASH = chr(ord("/") + 1)
 _LISTED = "items(name,size,generation,contentType,crc32c)"
 
 
@@ -46,8 +48,15 @@ class GcsStorage:
     def uri(self, name: str = "") -> str:
         return self._bucket.uri(self._name(name)) if name else self.root
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        for page in self._bucket.pages(self._folder(prefix), fields=_LISTED):
+    def list(self, prefix: str = "", *, without: Collection[str] = ()) -> Iterator[ObjectInfo]:
+        begin: str | None = None
+        for folder in sorted(map(self._folder, without)):
+            yield from self._between(prefix, begin, folder)
+            begin = f"{folder[:-1]}{_AFTER_SLASH}"
+        yield from self._between(prefix, begin, None)
+
+    def _between(self, prefix: str, begin: str | None, end: str | None) -> Iterator[ObjectInfo]:
+        for page in self._bucket.pages(self._folder(prefix), fields=_LISTED, begin=begin, end=end):
             for blob in page:
                 if not blob.name.endswith("/") and blob.content_type != RESERVED:
                     yield self._info(blob)

@@ -53,13 +53,24 @@ class Bucket:
     def uri(self, name: str) -> str:
         return f"gs://{self.name}/{name}"
 
-    def pages(self, prefix: str, *, fields: str, delimiter: str | None = None) -> Iterator[Any]:
-        """The pages of a listing of what begins with ``prefix``, each fetched when it is asked for."""
+    def pages(
+        self,
+        prefix: str,
+        *,
+        fields: str,
+        delimiter: str | None = None,
+        begin: str | None = None,
+        end: str | None = None,
+    ) -> Iterator[Any]:
+        """The pages of a listing of what begins with ``prefix``, each fetched when it is asked for; of the names from
+        ``begin`` on, and before ``end``."""
         with self._told("list", prefix):
             found = client().list_blobs(
                 self.name,
                 prefix=prefix,
                 delimiter=delimiter,
+                start_offset=begin,
+                end_offset=end,
                 fields=f"{fields},nextPageToken",
                 retry=_retry(),
                 timeout=_TIMEOUT,

@@ -16,7 +16,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,7 +49,7 @@ class LocalStorage:
     def uri(self, name: str = "") -> str:
         return str(self._path(name))
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def list(self, prefix: str = "", *, without: Collection[str] = ()) -> Iterator[ObjectInfo]:
         pending = [(self._path(prefix), f"{prefix}/" if prefix else "")]
         while pending:
             folder, above = pending.pop()
@@ -61,7 +61,8 @@ class LocalStorage:
                             continue
                         name = above + told(entry.name)
                         if entry.is_dir(follow_symlinks=False):
-                            pending.append((Path(entry.path), f"{name}/"))
+                            if name not in without:
+                                pending.append((Path(entry.path), f"{name}/"))
                             continue
                         with contextlib.suppress(FileNotFoundError):
                             yield info_of(name, entry.stat(follow_symlinks=False))

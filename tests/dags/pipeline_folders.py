@@ -1,4 +1,4 @@
-"""Pipelines for tests: folders as a user writes them, made from the one that comes with Respan."""
+"""Pipelines for tests: folders as a user writes them, made from those that come with Respan."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from ml.settings import load_settings_file
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
-def write_pipeline(folder: Path, name: str, settings: str = "kind: image_classification\n") -> Path:
-    """A pipeline with a compiled graph that is up to date; its folder."""
+def write_pipeline(
+    folder: Path, name: str, settings: str = "kind: image_classification\n", like: str = "image_classification"
+) -> Path:
+    """A pipeline with the modules of another one, and a compiled graph that is up to date; its folder."""
     pipeline = folder / name
     shutil.copytree(
-        PROJECT / "ml" / "pipelines" / "image_classification",
+        PROJECT / "ml" / "pipelines" / like,
         pipeline,
         ignore=shutil.ignore_patterns("*_test.py", "__pycache__"),
     )

@@ -6,9 +6,7 @@ from __future__ import annotations
 import json
 import os
 import random
-import struct
 import subprocess
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +17,8 @@ from scripts.airflow_local import PROJECT, LocalAirflow
 from tests.dags.images.engines_at_hand import EngineAtHand
 from tests.dags.images.registry import Registry
 from tests.dags.pipeline_folders import write_pipeline
+from tests.end_to_end import boxes
+from tests.end_to_end.grey_png import grey_png
 
 PIPELINE = "stripes"
 #: The same, but a person approves each release.
@@ -104,6 +104,7 @@ class Deployment:
             ),
         ):
             write_pipeline(self.pipelines, name, settings)
+        write_pipeline(self.pipelines, boxes.BOXES, boxes.SETTINGS, like="semantic_segmentation")
         self.airflow = LocalAirflow(
             self.home,
             pipelines=str(self.pipelines),
@@ -169,7 +170,7 @@ def pictures(count: int, *, seed: int, tilted: bool = False) -> Iterator[tuple[s
     shuffled = random.Random(seed)
     for number in range(count):
         label = ("across", "upright")[number % 2]
-        yield f"{label}/{seed}-{number}.png", _png(_stripes(label, shuffled, tilted=tilted))
+        yield f"{label}/{seed}-{number}.png", grey_png(_stripes(label, shuffled, tilted=tilted))
 
 
 def _stripes(label: str, shuffled: random.Random, *, tilted: bool) -> list[list[int]]:
@@ -185,14 +186,3 @@ def _stripes(label: str, shuffled: random.Random, *, tilted: bool) -> list[list[
         [(bright if (along(x, y) + phase) // 2 % 2 else dark) + shuffled.randrange(-8, 8) for x in range(SIDE)]
         for y in range(SIDE)
     ]
-
-
-def _png(rows: list[list[int]]) -> bytes:
-    """A grey 8-bit PNG."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
-    pixels = b"".join(b"\0" + bytes(row) for row in rows)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")

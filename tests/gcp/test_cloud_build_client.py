@@ -3,101 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from google.cloud.devtools.cloudbuild_v1 import types
 from google.protobuf import duration_pb2
-from respan.images import cloud_build
-from respan.operators.build_image import BuildImageOperator
-from respan.triggers import cloud_build as trigger_module
-from respan.triggers.cloud_build import CloudBuildTrigger
 
-from tests.dags.git.repositories import Repository
-from tests.dags.pipeline_folders import write_pipeline
-from tests.gcp.cloud import LoopbackCloud
+from tests.gcp.build_stage import BUCKET, CANCEL, CREATE, GET, IMAGE, LIST, Stage, revived, stage
 from tests.gcp.faults import Fault
-from tests.gcp.services.cloud_build import CloudBuild
 from tests.gcp.services.scripts import preempted
+from tests.gcp.triggering import fired
 
-IMAGE = "europe-docker.pkg.dev/respan-test/respan/respan"
-BUCKET = "respan-test_cloudbuild"
-CODE = {"Dockerfile": "FROM scratch\nCOPY . /app\n", "dags/training.py": "print(1)\n"}
-CREATE, LIST = "CloudBuild.CreateBuild", "CloudBuild.ListBuilds"
-GET, CANCEL = "CloudBuild.GetBuild", "CloudBuild.CancelBuild"
+__all__ = ["stage"]
+
 PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.1)]
 LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
-
-
-class Stage:
-    """The cloud, its Cloud Build, and a task that builds one revision."""
-
-    def __init__(self, cloud: LoopbackCloud, service: CloudBuild, revision: str) -> None:
-        self.cloud, self.service, self.revision = cloud, service, revision
-
-    def operator(self) -> BuildImageOperator:
-        return BuildImageOperator(task_id="build_image", pipeline="tried", revision=self.revision)
-
-    def begin(self) -> TaskDeferred:
-        """One try, up to where it waits."""
-        with pytest.raises(TaskDeferred) as waiting:
-            self.operator().execute(self.context)
-        return waiting.value
-
-    def attempt(self) -> Any:
-        try:
-            return self.operator().execute(self.context)
-        except TaskDeferred as waiting:
-            return getattr(self.operator(), waiting.method_name)(self.context, event=fired(revived(waiting)))
-
-    @property
-    def context(self) -> Any:
-        return {"run_id": "manual__2026-01-01T00:00:00+00:00"}
-
-    def builds(self) -> list[types.Build]:
-        from airflow.providers.google.cloud.hooks.cloud_build import CloudBuildHook
-
-        return list(CloudBuildHook().list_builds(project_id=self.cloud.project, filter_=""))
-
-    def statuses(self) -> list[str]:
-        """The builds' states, the newest build's first."""
-        return [build.status.name for build in self.builds()]
-
-
-def revived(waiting: TaskDeferred) -> CloudBuildTrigger:
-    """The trigger in the triggerer, which gets it as text; more eager than in production."""
-    _, arguments = waiting.trigger.serialize()
-    return CloudBuildTrigger(**{**json.loads(json.dumps(arguments)), "poll_seconds": 0.02})
-
-
-def fired(trigger: CloudBuildTrigger) -> Any:
-    async def run() -> list[Any]:
-        return [event.payload async for event in trigger.run()]
-
-    (payload,) = asyncio.run(run())
-    return payload
-
-
-@pytest.fixture
-def stage(respan_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    for module in (cloud_build, trigger_module):
-        monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
-    repository = Repository(tmp_path / "repository")
-    revision = repository.push(CODE)
-    image = {"builder": "cloud_build", "repository": IMAGE, "timeout_seconds": 90}
-    ci_cd = json.dumps({"remote": str(repository.bare), "image": image})
-    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path / "pipelines"))
-    write_pipeline(tmp_path / "pipelines", "tried", f"kind: image_classification\nci_cd: {ci_cd}\n")
-    service = CloudBuild()
-    with LoopbackCloud(tmp_path / "cloud", services=[service], buckets=["respan-test", BUCKET]) as cloud:
-        for name, value in cloud.environment.items():
-            monkeypatch.setenv(name, value)
-        yield Stage(cloud, service, revision)
-        assert cloud.faults.pending == []
 
 
 def test_the_request_has_source_step_tags_and_time(stage: Stage) -> None:
@@ -148,6 +68,19 @@ def test_a_fault_that_lasts_fails_at_once_with_its_remedy(stage: Stage, call: st
     with pytest.raises(AirflowFailException, match=f"can't .*{remedy}"):
         stage.attempt()
     assert stage.builds() == []
+
+
+@pytest.mark.parametrize(("fault", "remedy"), LASTING)
+def test_a_fault_that_lasts_ends_the_waiting_and_the_task_tells_it(stage: Stage, fault: Fault, remedy: str) -> None:
+    stage.service.script.hold("Run *")
+    waiting = stage.begin()
+    stage.cloud.faults.add(GET, fault, times=2)
+    event = fired(revived(waiting))
+    with pytest.raises(AirflowFailException, match=f"can't look at Cloud Build {event['build']}: .*{remedy}"):
+        stage.operator().cloud_build_ended(stage.context, event)
+    stage.service.script.release()
+    assert stage.attempt()["image"].startswith(f"{IMAGE}@sha256:")  # cleared: it goes on with the same build
+    assert stage.statuses() == ["SUCCESS"]
 
 
 def test_clearing_the_task_cancels_the_build_and_a_new_try_builds_anew(stage: Stage) -> None:

@@ -1,4 +1,5 @@
-"""docs/google-cloud.md names every call with its permission and a test; the role of Airflow's account has no other."""
+"""docs/google-cloud.md names every call with its permission and a test; the role of Airflow's account has no other, and
+no fault was forgotten at any of them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.gcp.faults import Kind
+from tests.gcp.injections import injected
 from tests.gcp.services import all_services
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -36,3 +39,10 @@ def test_each_call_has_the_test_that_is_documented() -> None:
         tree = ast.parse((Path(__file__).parent / file).read_text("utf-8"))
         tests = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         assert name in tests, f"{service}.{method}: {file} has no {name}"
+
+
+def test_each_fault_is_injected_at_each_documented_call() -> None:
+    found = injected()
+    calls = [f"{service}.{method}" for service, method, *_ in _rows()]
+    missing = {call: set(Kind) - found.get(call, set()) for call in calls}
+    assert {call: kinds for call, kinds in missing.items() if kinds} == {}

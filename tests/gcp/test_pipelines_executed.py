@@ -1,4 +1,4 @@
-"""A pipeline of this repository, compiled for Vertex AI and run as its spec says, in TFX's environment."""
+"""Every pipeline of this repository, compiled for Vertex AI and run as its spec says, in TFX's environment."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ from tests.gcp.vertex_clients import client
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SCRIPT = _PROJECT / "tests" / "gcp" / "services" / "spec_training.py"
-_PIPELINE = "image_classification"
+#: Each pipeline, and what makes its training short.
+_PIPELINES = {
+    "image_classification": ("training.epochs=3", "training.blessing_threshold=0.3"),
+    "semantic_segmentation": ("training.epochs=2", "training.blessing_threshold=0.01"),
+}
 _CONTAINERS = {
     "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform", "Trainer", "Evaluator",
     "Pusher",
 }  # fmt: skip
 
 
-def _compiled(cloud: LoopbackCloud, tfx_python: Path, run: str) -> aiplatform_v1.PipelineJob:
+def _compiled(cloud: LoopbackCloud, pipeline: str, tfx_python: Path, run: str) -> aiplatform_v1.PipelineJob:
     """The job of a new run; data for it is made first where there is none."""
     given = cloud.workload_environment | {
         "PATH": os.environ["PATH"],
@@ -35,11 +39,10 @@ def _compiled(cloud: LoopbackCloud, tfx_python: Path, run: str) -> aiplatform_v1
         "RESPAN_HOME": str(cloud.folder / "home"),
         "RESPAN_STORAGE": f"gs://{cloud.bucket}/respan",
     }
-    settings = ("training.epochs=3", "training.blessing_threshold=0.3")
-    command = [str(tfx_python), str(_SCRIPT), _PIPELINE, run, IMAGE, cloud.project, *settings]
+    command = [str(tfx_python), str(_SCRIPT), pipeline, run, IMAGE, cloud.project, *_PIPELINES[pipeline]]
     done = subprocess.run(command, env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
-    name = f"respan/{_PIPELINE}/{done.stdout.split()[-1]}"
+    name = f"respan/{pipeline}/{done.stdout.split()[-1]}"
     document = json.loads(cloud.storage_client().bucket(cloud.bucket).blob(name).download_as_bytes())
     return aiplatform_v1.PipelineJob.from_json(json.dumps(document))
 
@@ -48,10 +51,16 @@ def _details(job: aiplatform_v1.PipelineJob) -> Mapping[str, Any]:
     return {one.task_name: one for one in job.job_detail.task_details}
 
 
+def test_no_pipeline_of_the_repository_is_left_out() -> None:
+    installed = {file.parent.name for file in (_PROJECT / "ml" / "pipelines").glob("*/settings.yaml")}
+    assert set(_PIPELINES) == installed
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("pipeline", _PIPELINES)
 def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_comes_from_the_cache(
-    tmp_path: Path,
+    tmp_path: Path, pipeline: str
 ) -> None:
     tfx_python = Path(os.environ["RESPAN_TFX_PYTHON"])
     executor = ContainerExecutor(warm=True)
@@ -61,7 +70,7 @@ def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_
         parent = f"projects/{cloud.project}/locations/{cloud.region}"
 
         def run(name: str) -> aiplatform_v1.PipelineJob:
-            job = _compiled(cloud, tfx_python, name)
+            job = _compiled(cloud, pipeline, tfx_python, name)
             pipelines.create_pipeline_job(parent=parent, pipeline_job=job, pipeline_job_id=name)
             return service.wait_for_end(name, seconds=600)
 

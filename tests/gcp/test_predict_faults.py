@@ -9,8 +9,7 @@ import grpc
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from respan.triggers import batch_prediction as trigger_module
-from respan.triggers import google_work
-from respan.vertex import batch_prediction
+from respan.vertex import batch_prediction, clearing_up
 from respan.vertex.place import place_of
 
 from ml.settings import load_settings
@@ -37,7 +36,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer is waited for long, so that DEADLINE is quick."""
     for module in (batch_prediction, trigger_module):
         monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
-    monkeypatch.setattr(google_work, "_SECONDS_BETWEEN_TRIES", 0.01)
+    monkeypatch.setattr(trigger_module, "CANCEL_SECONDS", 1.0)
+    monkeypatch.setattr(clearing_up, "SECONDS_BETWEEN_TRIES", 0.01)
 
 
 def held(stage: Stage) -> Task:
@@ -201,14 +201,61 @@ def test_a_job_that_a_person_cancelled_fails_the_task_and_is_submitted_again_whe
     finish(stage, task)
 
 
-@pytest.mark.parametrize("faults", [[], [Fault.UNAVAILABLE] * 2, [Fault.DROPPED], [Fault.DEADLINE]], ids=str)
-def test_clearing_a_task_that_waits_cancels_its_job(stage: Stage, faults: list[Fault]) -> None:
+@pytest.mark.parametrize("fault", [None, *PASSING], ids=name_of)
+def test_clearing_a_task_that_waits_cancels_its_job(stage: Stage, fault: Fault | None) -> None:
     task = held(stage)
     waiting = task.begin()
-    for fault in faults:
+    if fault is not None:
         stage.cloud.faults.add(CANCEL, fault)
     asyncio.run(revived(waiting).on_kill())
     fired(revived(waiting))
+    assert stage.states(task) == ["CANCELLED"]
+
+
+@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
+def test_a_trigger_that_may_not_cancel_tells_where_a_person_ends_the_job(
+    stage: Stage, capsys: pytest.CaptureFixture[str], fault: Fault, remedy: str
+) -> None:
+    task = held(stage)
+    waiting = task.begin()
+    stage.cloud.faults.add(CANCEL, fault)
+    asyncio.run(revived(waiting).on_kill())
+    told, (job,) = capsys.readouterr().out, stage.jobs(task)
+    for part in (
+        "can't cancel",
+        remedy,
+        f"cancel it at {batch_prediction.job_page(job.name, place_of(load_settings(task.pipeline)))}",
+    ):
+        assert part in told
+    finish(stage, task)
+
+
+@pytest.mark.parametrize("call", [LIST, CANCEL])
+@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
+def test_a_killed_task_that_may_not_cancel_tells_where_a_person_ends_the_job(
+    stage: Stage, caplog: pytest.LogCaptureFixture, call: str, fault: Fault, remedy: str
+) -> None:
+    task = held(stage)
+    operator = task.operator()
+    with pytest.raises(TaskDeferred):
+        operator.execute(task.context)
+    stage.cloud.faults.add(call, fault)
+    operator.on_kill()
+    for part in ("can't ", remedy, "cancel it at https://console.cloud.google.com/vertex-ai/batch-predictions"):
+        assert part in caplog.text
+    finish(stage, task)
+
+
+@pytest.mark.parametrize("call", [LIST, CANCEL])
+@pytest.mark.parametrize("fault", PASSING, ids=name_of)
+def test_killing_a_task_before_it_waits_cancels_its_job(stage: Stage, call: str, fault: Fault) -> None:
+    task = held(stage)
+    operator = task.operator()
+    with pytest.raises(TaskDeferred):
+        operator.execute(task.context)
+    stage.cloud.faults.add(call, fault)
+    operator.on_kill()
+    fired(trigger_of(task, stage.jobs(task)[0].name))
     assert stage.states(task) == ["CANCELLED"]
 
 

@@ -98,11 +98,23 @@ def test_a_fault_that_lasts_fails_at_once_with_its_remedy_and_is_mended(
     check_two_serves(stage, serving_one)
 
 
-@pytest.mark.parametrize("fault", PASSING[:5], ids=lambda fault: fault.kind.value)
+@pytest.mark.parametrize("fault", PASSING, ids=lambda fault: fault.kind.value)
 def test_an_endpoint_is_made_once(stage: Stage, fault: Fault) -> None:
     pipeline = stage.pipeline()
     stage.cloud.faults.add("EndpointService.CreateEndpoint", fault)
     pipeline.serve(1).tries()
+    assert pipeline.split() == {"1": 100}
+
+
+@pytest.mark.parametrize(("fault", "remedy"), LASTING)
+def test_an_endpoint_that_may_not_be_made_is_told_and_made_once_it_may(stage: Stage, fault: Fault, remedy: str) -> None:
+    pipeline = stage.pipeline()
+    stage.cloud.faults.add("EndpointService.CreateEndpoint", fault)
+    task = pipeline.serve(1)
+    with pytest.raises(AirflowFailException, match=f"can't make endpoint {pipeline.cloud_id}: .*{remedy}"):
+        task.attempt()
+    assert pipeline.traffic == {}
+    task.attempt()
     assert pipeline.split() == {"1": 100}
 
 

@@ -185,6 +185,15 @@ def test_a_killed_wait_cancels_the_job_through_what_passes(runs: Runs, fault: Fa
     assert runs.states() == ["cancelled"]
 
 
+def test_a_slow_cancellation_is_waited_for(runs: Runs) -> None:
+    runs.script.hold("Trainer")
+    runs.start()
+    waiting = runs.component("Trainer").begin()
+    runs.cloud.faults.add(CANCEL, Fault.SLOW(0.05))
+    asyncio.run(waiting.trigger.on_kill())
+    assert (runs.states(), runs.calls(CANCEL)) == (["cancelled"], 1)
+
+
 @lasting
 def test_a_cancellation_that_is_refused_is_told_in_the_log(
     runs: Runs, capsys: pytest.CaptureFixture[str], fault: Fault, remedy: str

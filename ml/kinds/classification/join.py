@@ -43,14 +43,15 @@ class _Error(msgspec.Struct, gc=False):
 
 
 class Line(msgspec.Struct, gc=False):
-    """A line that names the sample's object. A job on Vertex AI writes ``KeyedLine`` instead."""
+    """A line that names the sample's object. A job on Vertex AI writes :data:`LineOfJob` instead."""
 
     instance: _Key
     prediction: _Label | None = None
     error: _Error | None = None
 
 
-Lines = Part[Line] | Part[KeyedLine]
+LineOfJob = KeyedLine[_Label]
+Lines = Part[Line] | Part[LineOfJob]
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class Join:
         self._failures[kind] += count
 
 
-def _keys(rows: Sequence[Line] | Sequence[KeyedLine]) -> list[int]:
+def _keys(rows: Sequence[Line] | Sequence[LineOfJob]) -> list[int]:
     if rows and isinstance(rows[0], KeyedLine):
         return [int(row.key) for row in rows]  # type: ignore[union-attr]
     return [row.instance.key for row in rows]  # type: ignore[union-attr]

@@ -18,8 +18,7 @@ from ml.evaluation.forked import in_a_fork
 from ml.evaluation.lines import decode_parts
 from ml.evaluation.objects import Instance
 from ml.evaluation.predictions import prediction_files
-from ml.kinds.classification.join import REFUSED, Ids, Join, Line, Lines, Misfit, Outcomes
-from ml.prediction.job_files import KeyedLine
+from ml.kinds.classification.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
 from ml.storage import Storage
 
 #: Bytes of predictions from which a second process saves more time than it takes to start.
@@ -94,7 +93,7 @@ def _read_lines(storage: Storage, name: str, reach: range | None = None) -> Iter
     if name.endswith(f"/{layout.PREDICTIONS}"):
         yield from decode_parts(storage, name, Line, reach)
     else:
-        yield from decode_parts(storage, name, KeyedLine, reach)
+        yield from decode_parts(storage, name, LineOfJob, reach)
 
 
 def _read_in_order(storage: Storage, batch: str, files: list[str], join: Join) -> Join:

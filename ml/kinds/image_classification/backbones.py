@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-
 import keras
 
 from ml.errors import SettingsError
 from ml.kinds.image_classification.backbone_names import BACKBONES, SMALL_CNN
+from ml.kinds.images.applications import application, applied
 
 
 def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> keras.Model:
@@ -25,32 +23,9 @@ def image_features(name: str, *, size: int, weights: str, fine_tune: bool) -> ke
         return _small_cnn(size)
     if name not in BACKBONES:
         raise SettingsError(f"model.backbone is {name!r}; allowed: {', '.join(BACKBONES)}")
-    constructor: Callable[..., keras.Model] = getattr(keras.applications, name)
-    try:
-        body = constructor(
-            include_top=False,
-            weights=None if weights == "none" else weights,
-            input_shape=(size, size, 3),
-            pooling="avg",
-        )
-    except Exception as error:  # Keras raises a bare Exception where a download fails, and h5py what it stumbles over
-        reason = " ".join(str(error).split())
-        if weights == "imagenet" and not isinstance(error, ValueError):
-            raise SettingsError(
-                f"model.weights is 'imagenet', and those of {name} can't be downloaded ({reason}): give this machine a "
-                "connection for the first time, or set model.weights to the path of a weights file without the top "
-                "layer, or to none"
-            ) from error
-        raise SettingsError(
-            f"model.backbone {name} with image_size {size} and weights {weights!r}: {reason}"
-        ) from error
-    frozen = weights != "none" and not fine_tune
-    body.trainable = not frozen
-    preprocess = sys.modules[constructor.__module__].preprocess_input
+    body = application(name, key="model.backbone", size=size, weights=weights, fine_tune=fine_tune, pooling="avg")
     pixels = keras.Input((size, size, 3), name="image")
-    # Frozen batch normalisation has to use the statistics it was trained with.
-    features = body(preprocess(pixels), training=False) if frozen else body(preprocess(pixels))
-    return keras.Model(pixels, features, name=f"features_{name.lower()}")
+    return keras.Model(pixels, applied(body, name, pixels), name=f"features_{name.lower()}")
 
 
 def _small_cnn(size: int) -> keras.Model:

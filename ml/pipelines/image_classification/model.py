@@ -12,8 +12,9 @@ from tfx.components.tuner.component import TunerFnResult
 
 from ml.kinds.image_classification.backbones import image_features
 from ml.kinds.image_classification.exporting import export_classifier
-from ml.kinds.image_classification.searching import RandomSearch
-from ml.kinds.image_classification.training import EpochLog, fit, window_of
+from ml.kinds.image_classification.training import window_of
+from ml.kinds.images.searching import RandomSearch
+from ml.kinds.images.training import EpochLog, fit
 from ml.settings_sections import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings

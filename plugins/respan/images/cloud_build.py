@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ml.errors import SettingsError
 from respan.images.errors import ImageError, ImageServiceError
 from respan.images.request import BuiltImage, ImageRequest
+from respan.vertex.clearing_up import CANCEL_SECONDS, clear_up
 from respan.vertex.failures import google_errors
 from respan.vertex.operations import CALL_SECONDS
 from respan.vertex.place import DEFAULT_CONNECTION
@@ -122,11 +123,11 @@ class CloudBuild:
             raise SettingsError(f"Airflow connection {self.connection!r} names no Google Cloud project: add one to it")
         return project
 
-    def builds(self, request: ImageRequest) -> list[Build]:
-        """All builds of this content, the newest first."""
+    def builds(self, request: ImageRequest, seconds: float | None = None) -> list[Build]:
+        """All builds of this content, the newest first, listed in at most ``seconds``."""
         with google_errors("list the builds of Cloud Build"):
             found: list[Build] = self._hook.list_builds(
-                project_id=self.project, filter_=f'tags="{build_tag(request)}"', timeout=CALL_SECONDS
+                project_id=self.project, filter_=f'tags="{build_tag(request)}"', timeout=seconds or CALL_SECONDS
             )
         return found
 
@@ -143,12 +144,31 @@ class CloudBuild:
             )
         return str(build)
 
-    def cancel(self, build: str) -> None:
-        """Ends the build; nothing where it has ended."""
+    def get(self, build: str) -> Build:
+        with google_errors(f"look at Cloud Build {build}"):
+            found: Build = self._hook.get_build(id_=build, project_id=self.project, timeout=CALL_SECONDS)
+        return found
+
+    def cancel_all(self, request: ImageRequest) -> None:
+        """Ends each build of this content that runs, also one whose id nobody got to know.
+
+        Through errors that pass; what can't be ended is told in the log, with how to end it.
+        """
+        tag = build_tag(request)
+        clear_up(
+            lambda: self._cancel_all(request),
+            f"a build with the tag {tag} runs on until its time is up, and the next try waits for it: end it with "
+            f"gcloud builds cancel, its id is in gcloud builds list --ongoing --filter=tags={tag} "
+            f"--project={self.project}",
+        )
+
+    def _cancel_all(self, request: ImageRequest) -> None:
         from google.api_core.exceptions import FailedPrecondition
 
-        with google_errors(f"cancel Cloud Build {build}"), contextlib.suppress(FailedPrecondition):
-            self._hook.cancel_build(id_=build, project_id=self.project, timeout=CALL_SECONDS)
+        for build in filter(is_running, self.builds(request, CANCEL_SECONDS)):
+            # FailedPrecondition: it has ended meanwhile.
+            with google_errors(f"cancel Cloud Build {build.id}"), contextlib.suppress(FailedPrecondition):
+                self._hook.cancel_build(id_=build.id, project_id=self.project, timeout=CANCEL_SECONDS)
 
     def trigger(self, build: str) -> CloudBuildTrigger:
         """Fires when the build has ended."""

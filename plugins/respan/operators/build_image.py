@@ -45,7 +45,7 @@ class BuildImageOperator(BaseOperator):
         self.pipeline = pipeline
         self.revision = revision
         self._process: EngineProcess | None = None
-        self._cloud_build: tuple[cloud_build.CloudBuild, str] | None = None
+        self._under_way: tuple[cloud_build.CloudBuild, ImageRequest] | None = None
 
     def execute(self, context: Context) -> BuiltImage:
         end_with_supervisor()
@@ -62,19 +62,18 @@ class BuildImageOperator(BaseOperator):
     def on_kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-        if self._cloud_build is not None:
-            service, build = self._cloud_build
-            service.cancel(build)
+        if self._under_way is not None:
+            service, request = self._under_way
+            service.cancel_all(request)
 
     def cloud_build_ended(self, context: Context, event: dict[str, Any]) -> BuiltImage:
         """Resumes when the build ``event["build"]`` has ended, or can't be followed."""
         with told_to_airflow():
             settings = load_settings(self.pipeline)
             with self._request(settings, context) as request:
-                builds = cloud_build.CloudBuild(settings.ci_cd.image.connection).builds(request)
-                ended = next((build for build in builds if build.id == event["build"]), None)
-            if ended is None or cloud_build.is_running(ended):
-                raise AirflowException(f"Cloud Build {event['build']} can't be followed: the triggerer's log says why")
+                ended = cloud_build.CloudBuild(settings.ci_cd.image.connection).get(event["build"])
+            if cloud_build.is_running(ended):
+                raise AirflowException(f"Cloud Build {ended.id} can't be followed: the triggerer's log says why")
             if cloud_build.usable([ended]) is None:
                 raise cloud_build.failure_of(ended)
             return cloud_build.built_image(ended, request, reused=False)
@@ -94,8 +93,8 @@ class BuildImageOperator(BaseOperator):
         found = cloud_build.usable(service.builds(request))
         if found is not None and found.results.images:
             return cloud_build.built_image(found, request, reused=True)
+        self._under_way = service, request
         build = found.id if found is not None else service.start(request)
-        self._cloud_build = service, build
         self.log.info("waiting for Cloud Build %s", build)
         raise TaskDeferred(trigger=service.trigger(build), method_name="cloud_build_ended")
 

@@ -7,13 +7,14 @@ from typing import Any, NoReturn
 
 from airflow.sdk import Context
 
-from ml.errors import NotFoundError, RespanError
+from ml.errors import NotFoundError
 from ml.home import pipeline_storage
 from ml.names import check_pipeline_name
 from ml.settings import Settings, load_settings
 from respan.failures import told_to_airflow
 from respan.operators.command import MlCommandOperator
 from respan.vertex.batch_prediction import (
+    BATCH_PREDICTIONS_PAGE,
     CANCELLED,
     SUCCEEDED,
     BatchPrediction,
@@ -22,6 +23,7 @@ from respan.vertex.batch_prediction import (
     failure_of,
     job_page,
 )
+from respan.vertex.clearing_up import clear_up
 from respan.vertex.place import Place, place_of
 
 #: The key of the submitted job's name, in Airflow's task state store.
@@ -82,10 +84,11 @@ class PredictOperator(MlCommandOperator):
         super().on_kill()
         if self._under_way is not None:
             jobs, wanted = self._under_way
-            try:
-                jobs.cancel_all(wanted)
-            except RespanError as error:
-                self.log.warning("%s", error)
+            clear_up(
+                lambda: jobs.cancel_all(wanted),
+                f"a job to {wanted.doing} runs on, unless it has ended, and the next try waits for it: cancel it at "
+                f"{BATCH_PREDICTIONS_PAGE}?project={jobs.place.project}",
+            )
 
     def _prediction(self, context: Context, command: str, *options: str) -> Any:
         """What ``python -m ml prediction <command>`` returns."""

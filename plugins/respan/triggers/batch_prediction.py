@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from respan.triggers.google_work import GoogleWorkTrigger
-from respan.vertex.batch_prediction import ENDED
+from respan.vertex.batch_prediction import ENDED, job_page
+from respan.vertex.clearing_up import CANCEL_SECONDS
 from respan.vertex.failures import google_errors
 from respan.vertex.operations import CALL_SECONDS
+from respan.vertex.place import Place
 
 
 class BatchPredictionTrigger(GoogleWorkTrigger):
@@ -23,6 +26,11 @@ class BatchPredictionTrigger(GoogleWorkTrigger):
         self.connection = connection
         self.region = region
         self.job = job
+        self._page = job_page(job, Place(connection, project, region))
+
+    @property
+    def left(self) -> str:
+        return f"unless it has ended, it runs on, and the next try waits for it: cancel it at {self._page}"
 
     async def look(self, client: Any) -> tuple[bool, str]:
         with google_errors(f"look at batch prediction job {self.job}"):
@@ -30,8 +38,14 @@ class BatchPredictionTrigger(GoogleWorkTrigger):
         return found.state.name in ENDED, found.state.name
 
     async def cancel(self, client: Any) -> None:
-        with google_errors(f"cancel batch prediction job {self.job}"):
-            await client.cancel_batch_prediction_job(name=self.job, timeout=CALL_SECONDS)
+        from google.api_core.exceptions import FailedPrecondition, NotFound
+
+        # It has ended, or was deleted.
+        with (
+            google_errors(f"cancel batch prediction job {self.job}"),
+            contextlib.suppress(FailedPrecondition, NotFound),
+        ):
+            await client.cancel_batch_prediction_job(name=self.job, timeout=CANCEL_SECONDS)
 
     def prepared(self) -> tuple[Any, Any, Any]:
         from airflow.providers.google.cloud.hooks.vertex_ai.batch_prediction_job import BatchPredictionJobHook

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 from respan.triggers.google_work import GoogleWorkTrigger
+from respan.vertex.clearing_up import CANCEL_SECONDS
 from respan.vertex.failures import google_errors
 from respan.vertex.operations import CALL_SECONDS
 
@@ -26,6 +27,14 @@ class CloudBuildTrigger(GoogleWorkTrigger):
         self.build = build
         self._request = {"project_id": project, "id": build}
 
+    @property
+    def left(self) -> str:
+        build, project = self._request["id"], self._request["project_id"]
+        return (
+            f"unless it has ended, it runs on until its time is up, and the next try waits for it: end it with "
+            f"gcloud builds cancel {build} --project={project}"
+        )
+
     async def look(self, client: Any) -> tuple[bool, str]:
         with google_errors(f"look at Cloud Build {self.build}"):
             found = await client.get_build(self._request, timeout=CALL_SECONDS)
@@ -36,7 +45,7 @@ class CloudBuildTrigger(GoogleWorkTrigger):
 
         # FailedPrecondition: it has ended.
         with google_errors(f"cancel Cloud Build {self.build}"), contextlib.suppress(FailedPrecondition):
-            await client.cancel_build(self._request, timeout=CALL_SECONDS)
+            await client.cancel_build(self._request, timeout=CANCEL_SECONDS)
 
     def prepared(self) -> tuple[Any, Any, Any]:
         from airflow.providers.google.cloud.hooks.cloud_build import CloudBuildHook

@@ -10,18 +10,16 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from ml.errors import RespanError
+from respan.vertex import clearing_up
 from respan.vertex.operations import pause
-
-#: How often cancelling is tried, and the seconds between two tries.
-_TRIES = 5
-_SECONDS_BETWEEN_TRIES = 1.0
 
 
 class GoogleWorkTrigger(BaseTrigger):
     """Fires when the work has ended, however, or nobody may ask about it; who waits looks at it then.
 
     Errors of Google Cloud that pass are logged, once each, and looked through with growing pauses. The triggerer's loop
-    is never blocked. Where a person clears or marks the task, the work is cancelled.
+    is never blocked. Where a person clears or marks the task, the work is cancelled; where that fails, the log tells
+    what is left.
 
     :param poll_seconds: seconds between two looks.
     :param named: the arguments of the subclass, which make it again in the triggerer.
@@ -60,15 +58,21 @@ class GoogleWorkTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         async with await self._client() as client:
-            for left in reversed(range(_TRIES)):
+            for more in reversed(range(clearing_up.TRIES)):
                 try:
                     await self.cancel(client)
                     return
                 except RespanError as error:
-                    self.log.warning("%s", error)
-                    if not left or not error.retryable:
+                    if not more or not error.retryable:
+                        self.log.error("%s; %s", error, self.left)
                         return
-                await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
+                    self.log.warning("%s", error)
+                await asyncio.sleep(clearing_up.SECONDS_BETWEEN_TRIES)
+
+    @property
+    @abstractmethod
+    def left(self) -> str:
+        """What goes on where it can't be cancelled, and how a person ends it."""
 
     @abstractmethod
     async def look(self, client: Any) -> tuple[bool, str]:

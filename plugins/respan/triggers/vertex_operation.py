@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from respan.triggers.google_work import GoogleWorkTrigger
+from respan.vertex.clearing_up import CANCEL_SECONDS
 from respan.vertex.failures import google_errors
 from respan.vertex.operations import CALL_SECONDS
 
@@ -29,6 +30,10 @@ class VertexOperationTrigger(GoogleWorkTrigger):
         self.operation = operation
         self.doing = doing
 
+    @property
+    def left(self) -> str:
+        return f"to {self.doing} goes on: the next try waits for it, and brings the endpoint to what storage says"
+
     async def look(self, client: Any) -> tuple[bool, str]:
         with google_errors(f"ask what became of the order to {self.doing}"):
             found = await client.get_operation({"name": self.operation}, timeout=CALL_SECONDS)
@@ -36,7 +41,7 @@ class VertexOperationTrigger(GoogleWorkTrigger):
 
     async def cancel(self, client: Any) -> None:
         with google_errors(f"cancel the order to {self.doing}"):
-            await client.cancel_operation({"name": self.operation}, timeout=CALL_SECONDS)
+            await client.cancel_operation({"name": self.operation}, timeout=CANCEL_SECONDS)
 
     def prepared(self) -> tuple[Any, Any, Any]:
         from airflow.providers.google.cloud.hooks.vertex_ai.endpoint_service import EndpointServiceHook

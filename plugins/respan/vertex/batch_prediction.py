@@ -28,6 +28,9 @@ CANCELLED = "JOB_STATE_CANCELLED"
 #: States of which nothing good can come any more.
 _HOPELESS = FAILED | {"JOB_STATE_CANCELLING"}
 
+#: In the Google Cloud console.
+BATCH_PREDICTIONS_PAGE = "https://console.cloud.google.com/vertex-ai/batch-predictions"
+
 #: What the key of a sample is called, in what the job reads.
 _KEY = "key"
 
@@ -111,7 +114,7 @@ class BatchPredictionJobs:
     remedy."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        self.place = place
 
     def hopeful(self, wanted: BatchPrediction, known: str | None = None) -> Any | None:
         """A job that predicts, or has predicted, what is ``wanted``: the one that is ``known`` by its name, or the
@@ -127,7 +130,7 @@ class BatchPredictionJobs:
         try:
             with google_errors(wanted.doing):
                 return self._client.create_batch_prediction_job(
-                    parent=self._place.parent, batch_prediction_job=request, timeout=CALL_SECONDS
+                    parent=self.place.parent, batch_prediction_job=request, timeout=CALL_SECONDS
                 )
         except RemoteError as error:
             try:
@@ -167,7 +170,7 @@ class BatchPredictionJobs:
     def _newest_first(self, wanted: BatchPrediction) -> Iterator[Any]:
         with google_errors(f"list the jobs that {wanted.doing}"):
             listed = self._client.list_batch_prediction_jobs(
-                request={"parent": self._place.parent, "filter": wanted.filter}, timeout=CALL_SECONDS
+                request={"parent": self.place.parent, "filter": wanted.filter}, timeout=CALL_SECONDS
             )
             found = [job for job in listed if wanted.fits(job)]
         return iter(sorted(found, key=lambda job: job.create_time, reverse=True))
@@ -176,7 +179,7 @@ class BatchPredictionJobs:
     def _client(self) -> Any:
         from airflow.providers.google.cloud.hooks.vertex_ai.batch_prediction_job import BatchPredictionJobHook
 
-        return BatchPredictionJobHook(gcp_conn_id=self._place.connection).get_job_service_client(self._place.region)
+        return BatchPredictionJobHook(gcp_conn_id=self.place.connection).get_job_service_client(self.place.region)
 
 
 def failure_of(job: Any, doing: str, place: Place) -> RespanError:

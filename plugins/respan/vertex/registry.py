@@ -7,17 +7,17 @@ the answer to its upload was lost, too; ``candidate`` is the newest release, ``p
 from __future__ import annotations
 
 import contextlib
-import logging
 from typing import TYPE_CHECKING, Any
 
 from ml import layout, releases
-from ml.errors import ConflictError, NotFoundError, RemoteError, RespanError, SettingsError
+from ml.errors import ConflictError, NotFoundError, RemoteError, SettingsError
 from ml.records import now
 from ml.settings import Settings
 from ml.storage import ABSENT, Storage
 from ml.vertex_records import RegisteredModel
 from ml.vertex_settings import LABEL_PREFIX
 from respan.vertex import operations
+from respan.vertex.clearing_up import clear_up
 from respan.vertex.failures import google_errors
 from respan.vertex.names import label_value, labels, resource_id
 from respan.vertex.operations import CALL_SECONDS, Operation
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 CANDIDATE = "candidate"
 PRODUCTION = "production"
-
-_log = logging.getLogger(__name__)
 
 
 def model_id(pipeline: str) -> str:
@@ -48,12 +46,9 @@ def ensure_registered(place: Place, settings: Settings, storage: Storage, versio
     ``NotFoundError`` for a version that isn't released, and what :func:`respan.vertex.failures.told` makes of a
     refusal.
     """
-    uploaded = False
     while (found := registered(place, settings, storage, version)) is None:
         operations.wait(place, upload(place, settings, storage, version), settings.vertex.poll_seconds)
-        uploaded = True
-    if uploaded:
-        leave_one(place, settings, found, version)
+    leave_one(place, settings, found, version)
     return found
 
 
@@ -103,18 +98,17 @@ def upload(place: Place, settings: Settings, storage: Storage, version: int) -> 
 def leave_one(place: Place, settings: Settings, record: RegisteredModel, version: int) -> None:
     """Deletes other uploads of the same release: of two callers at once, or begun again since nobody saw the first.
 
-    To be called after an upload. Their aliases move to the recorded one. What can't be deleted is told in the log: it
-    costs nothing and serves nobody.
+    Blocks until they are gone. Their aliases move to the recorded one. Through errors that pass; what can't be deleted
+    is told in the log, with how to delete it, and keeps nothing from going on: it serves nobody.
     """
-    try:
-        same = _uploads(place, settings, version)
-        others = [found.version_id for found in same if found.version_id != record.version_id]
-        if others:
-            _set_aliases(place, record, sorted({name for found in same for name in found.version_aliases}))
-        for other in others:
-            _delete(place, f"{model_id(settings.name)}@{other}")
-    except RespanError as error:
-        _log.warning("release %s may be in the registry twice: %s", version, error)
+    own = model_id(settings.name)
+    clear_up(
+        lambda: _leave_one(place, settings, record, version),
+        f"release {version} may be in the registry twice, which costs and harms nothing: the next task that predicts "
+        f"with it or lets it serve deletes all but version {record.version_id}; or do it with gcloud ai models "
+        f"list-version {own} and gcloud ai models delete-version {own}@VERSION, both with --project={place.project} "
+        f"--region={place.region}",
+    )
 
 
 def set_production(place: Place, registered_model: RegisteredModel) -> None:
@@ -167,13 +161,24 @@ def _uploads(place: Place, settings: Settings, version: int) -> list[Model]:
         return [found for found in listed if found.labels.get(f"{LABEL_PREFIX}version") == release]
 
 
-def _delete(place: Place, name: str) -> None:
+def _leave_one(place: Place, settings: Settings, record: RegisteredModel, version: int) -> None:
+    same = _uploads(place, settings, version)
+    others = [found.version_id for found in same if found.version_id != record.version_id]
+    if others:
+        _set_aliases(place, record, sorted({name for found in same for name in found.version_aliases}))
+    for other in others:
+        _delete(place, f"{model_id(settings.name)}@{other}", settings.vertex.poll_seconds)
+
+
+def _delete(place: Place, name: str, poll_seconds: float) -> None:
     from google.api_core.exceptions import NotFound
 
-    with google_errors(f"delete {name}, a second upload"), contextlib.suppress(NotFound):
-        _hook(place).delete_model_version(
+    doing = f"delete {name}, a second upload"
+    with google_errors(doing), contextlib.suppress(NotFound):
+        started = _hook(place).delete_model_version(
             region=place.region, project_id=place.project, model_id=name, timeout=CALL_SECONDS
         )
+        operations.wait(place, Operation(started.operation.name, doing), poll_seconds)
 
 
 def _set_aliases(place: Place, record: RegisteredModel, aliases: list[str]) -> None:

@@ -16,9 +16,10 @@ from PIL import Image
 from ml import layout
 from ml.batches import write_lines
 from ml.evaluation.reference import ReferencePredictions
+from ml.kinds.classification.answers import Answer
 from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.prediction.documents import Predictions, write_predictions
-from ml.prediction.lines import Answer, Failure, Instance, Line, encode_lines
+from ml.prediction.lines import Failure, Instance, Line, encode_lines
 from ml.records import Batch, ManifestEntry, ReleaseRecord, now
 from ml.storage import Storage, open_storage
 

@@ -17,10 +17,11 @@ from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.lines import decode_parts
 from ml.kinds.classification import reading
+from ml.kinds.classification.answers import Answer
 from ml.kinds.classification.join import FAILED, REFUSED, Outcomes
 from ml.kinds.classification.reading import read_outcomes
 from ml.kinds.classification.scores import score
-from ml.prediction.lines import Answer, Instance, Line
+from ml.prediction.lines import Instance, Line
 from tests.ml.evaluation.evaluation_batches import BATCH, CLASSES, JOB, Sample, World, keyed_line, right, world, wrong
 
 
@@ -65,7 +66,7 @@ def test_the_files_of_a_vertex_job_are_read_like_those_of_the_local_target(tmp_p
 
 def rounded(line: Line) -> Line:
     answer = line.prediction
-    if answer is None:
+    if not isinstance(answer, Answer):
         return line
     shares = np.array(answer.probabilities, np.float32).astype("float64").round(7).tolist()
     return Line(line.instance, prediction=Answer(answer.label, shares))

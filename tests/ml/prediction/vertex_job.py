@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml import layout
+from ml.kinds.image_classification.serving import ImageClassifierServing
 from ml.prediction.instances import write_instances
 from ml.prediction.served import ServedModel
 from ml.storage import Storage
@@ -37,7 +38,7 @@ class Job:
         made = write_instances(place.storage, place.settings, batch, 1)
         lines = given(place.storage, batch, made.files)
         images = [base64.b64decode(line["image_bytes"]["b64"]) for line in lines]
-        answers: list[Any] = ServedModel(place.storage, 1, max_pixels=1 << 20).predict(images)
+        answers: list[Any] = ServedModel(place.storage, 1, ImageClassifierServing(1 << 20)).predict(images)
         self.results: list[dict[str, Any]] = [
             {"key": str(line["key"]), "prediction": {"label": answer.label, "probabilities": answer.probabilities}}
             for line, answer in zip(lines, answers, strict=True)

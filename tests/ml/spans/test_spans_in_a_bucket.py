@@ -12,6 +12,7 @@ from ml import layout
 from ml.audit import audit
 from ml.batches import read_refusals
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
 from ml.settings import Settings
 from ml.settling import settle
 from ml.spans.documents import read_samples, read_span
@@ -61,9 +62,9 @@ def test_a_span_prepared_in_a_bucket_has_the_bytes_of_one_prepared_in_a_folder(
         collect(storage, draw)
         batch = freeze(storage, settings, "run 1").id
         spans.append(json.loads(prepare(storage, settings, batch).model_dump_json(exclude={"created"})))
-        assert audit(storage).balanced
+        assert audit(storage, KIND).balanced
         settle(storage, batch)
-        found = audit(storage)
+        found = audit(storage, KIND)
         assert (found.archived, found.quarantined, found.balanced) == (25, 2, True)
         assert {sample.object for sample in read_samples(storage, 1)} >= {"cat/0.png", "cat/broken.png"}
     assert spans[0] == spans[1]
@@ -89,4 +90,4 @@ def test_what_vanished_or_was_replaced_in_the_bucket_is_refused_and_a_repeat_fin
     settle(bucket, batch)
     assert prepare(bucket, settings, batch) == read_span(bucket, 1) == span
     assert complete_spans(bucket) == [1]
-    assert (audit(bucket).vanished, audit(bucket).balanced) == (2, True)
+    assert (audit(bucket, KIND).vanished, audit(bucket, KIND).balanced) == (2, True)

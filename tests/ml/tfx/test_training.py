@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from ml.errors import DataError
 from ml.home import pipeline_storage
-from ml.kinds.image_classification.training import Window, fit
+from ml.kinds.image_classification.training import Window
+from ml.kinds.images.training import fit
 from ml.pipelines.image_classification.settings import ModelSettings
 from ml.runs import read_run
 from ml.settings_sections import TrainingSettings

@@ -91,6 +91,12 @@ def settings() -> Settings:
     return Settings.model_validate({"name": "digits", "kind": "image_classification", "data": {"max_refused_share": 1}})
 
 
+@pytest.fixture(scope="session")
+def cells() -> Settings:
+    """Of a pipeline whose samples are two objects, an image and a mask."""
+    return Settings.model_validate({"name": "cells", "kind": "semantic_segmentation", "data": {"max_refused_share": 1}})
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     with disk_of_64_kib(tmp_path / "tiny") as folder:

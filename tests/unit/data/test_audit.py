@@ -18,6 +18,7 @@ from ml.audit import NAMED, audit
 from ml.batches import open_batch, read_manifest, write_refusals
 from ml.errors import DataError
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
 from ml.records import Batch, BatchState, ClassCount, Refusal, SampleFate, Span, SpanSample, now
 from ml.settings import Settings
 from ml.settling import return_batch, settle
@@ -56,7 +57,7 @@ def make_span(storage: Storage, number: int, batch: str) -> None:
 
 
 def test_an_empty_pipeline_balances(storage: Storage) -> None:
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.balanced
     assert found.collected == 0
 
@@ -65,7 +66,7 @@ def test_each_sample_counts_where_it_is(storage: Storage, settings: Settings) ->
     settled(storage, settings, "run 1", "3/a.png", "3/b.png", "not a sample")
     frozen(storage, settings, "run 2", "3/c.png")
     storage.write("inbox/3/d.png", b"d")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.model_dump(exclude={"problems"}) == {
         "collected": 5,
         "inbox": 1,
@@ -75,13 +76,14 @@ def test_each_sample_counts_where_it_is(storage: Storage, settings: Settings) ->
         "vanished": 0,
         "lost": 0,
         "duplicated": 0,
+        "incomplete": 0,
     }
 
 
 def test_a_sample_deleted_from_the_archive_is_lost_and_named(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png", "3/b.png")
     storage.delete(layout.archived(batch.id, "3/a.png"))
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.lost, found.balanced) == (2, 1, False)
     assert found.problems == [f"lost: '3/a.png' was settled with batch {batch.id} and is nowhere to be found"]
 
@@ -91,18 +93,18 @@ def test_a_sample_of_the_open_batch_that_is_nowhere_is_lost_until_its_settling_r
 ) -> None:
     batch = frozen(storage, settings, "run 1", "3/a.png", "3/b.png")
     storage.delete("inbox/3/a.png")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.lost == 1
     assert "batch settle" in found.problems[0]
     settle(storage, batch.id)
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.vanished, found.lost, found.balanced) == (1, 0, True)
 
 
 def test_an_archived_sample_that_was_truncated_is_lost(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.write(layout.archived(batch.id, "3/a.png"), b"")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.lost == 1
     assert "changed after it was settled" in found.problems[0]
 
@@ -110,8 +112,18 @@ def test_an_archived_sample_that_was_truncated_is_lost(storage: Storage, setting
 def test_a_sample_in_the_archive_and_in_quarantine_is_duplicated(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.write(layout.quarantined(batch.id, "3/a.png"), b"3/a.png")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.duplicated, found.balanced) == (1, 1, False)
+
+
+def test_a_sample_in_the_archive_and_in_quarantine_that_is_whole_in_neither_is_lost(
+    storage: Storage, settings: Settings
+) -> None:
+    batch = settled(storage, settings, "run 1", "3/a.png")
+    storage.write(layout.archived(batch.id, "3/a.png"), b"")
+    storage.write(layout.quarantined(batch.id, "3/a.png"), b"")
+    found = audit(storage, KIND)
+    assert (found.collected, found.lost, found.duplicated) == (1, 1, 0)
 
 
 def test_a_settled_sample_that_is_in_the_inbox_as_well_is_duplicated(
@@ -119,7 +131,7 @@ def test_a_settled_sample_that_is_in_the_inbox_as_well_is_duplicated(
 ) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     os.link(root / layout.archived(batch.id, "3/a.png"), root / "inbox" / "3" / "a.png")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.duplicated) == (1, 1)
     assert "in the inbox again" in found.problems[0]
 
@@ -128,7 +140,7 @@ def test_the_same_name_with_other_content_is_another_sample(storage: Storage, se
     settled(storage, settings, "run 1", "3/a.png")
     settled(storage, settings, "run 2", "3/a.png")
     storage.write("inbox/3/a.png", b"a third picture")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.archived, found.inbox, found.balanced) == (3, 2, 1, True)
 
 
@@ -138,10 +150,10 @@ def test_a_sample_in_two_batches_is_duplicated_but_not_in_a_returned_and_a_later
     first = frozen(storage, settings, "run 1", "3/a.png")
     return_batch(storage, first.id)
     second = freeze(storage, settings, "run 2")
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
     reopened = first.model_copy(update={"state": BatchState.OPEN})
     storage.write(layout.batch(first.id, layout.BATCH), reopened.to_json())
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.duplicated == 1
     assert first.id in found.problems[0]
     assert second.id in found.problems[0]
@@ -150,9 +162,9 @@ def test_a_sample_in_two_batches_is_duplicated_but_not_in_a_returned_and_a_later
 def test_a_sample_in_two_spans_is_duplicated(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     make_span(storage, 1, batch.id)
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
     make_span(storage, 2, batch.id)
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.duplicated == 1
     assert "spans 1 and 2" in found.problems[0]
 
@@ -161,7 +173,7 @@ def test_a_sample_in_a_span_and_free_in_the_inbox_is_duplicated(storage: Storage
     batch = frozen(storage, settings, "run 1", "3/a.png")
     return_batch(storage, batch.id)
     make_span(storage, 1, batch.id)
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.duplicated == 1
     assert "in a span and in the inbox" in found.problems[0]
 
@@ -169,7 +181,7 @@ def test_a_sample_in_a_span_and_free_in_the_inbox_is_duplicated(storage: Storage
 def test_a_span_of_the_open_batch_balances(storage: Storage, settings: Settings) -> None:
     batch = frozen(storage, settings, "run 1", "3/a.png")
     make_span(storage, 1, batch.id)
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
 
 
 def test_archived_samples_of_a_batch_whose_documents_were_cleared_away_are_in_one_place(
@@ -177,7 +189,7 @@ def test_archived_samples_of_a_batch_whose_documents_were_cleared_away_are_in_on
 ) -> None:
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.delete_tree(layout.batch(batch.id))
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.archived, found.balanced) == (1, 1, True)
 
 
@@ -185,13 +197,13 @@ def test_a_manifest_that_is_gone_makes_the_proof_impossible(storage: Storage, se
     batch = settled(storage, settings, "run 1", "3/a.png")
     storage.delete(layout.batch(batch.id, layout.MANIFEST))
     with pytest.raises(DataError, match="no audit is possible"):
-        audit(storage)
+        audit(storage, KIND)
 
 
 def test_only_the_first_of_many_problems_are_named(storage: Storage, settings: Settings) -> None:
     batch = settled(storage, settings, "run 1", *(f"3/{number}.png" for number in range(2 * NAMED)))
     storage.delete_tree(f"archive/{batch.id}")
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert found.lost == 2 * NAMED
     assert len(found.problems) == NAMED
 
@@ -204,8 +216,8 @@ def test_an_audit_balances_while_batches_are_frozen_and_settled(storage: Storage
 
     def keep_auditing() -> None:
         while working.is_set():
-            found.append(audit(storage))
-        found.append(audit(storage))
+            found.append(audit(storage, KIND))
+        found.append(audit(storage, KIND))
 
     auditor = threading.Thread(target=keep_auditing)
     auditor.start()
@@ -272,7 +284,7 @@ class LifeOfSamples(RuleBasedStateMachine):
 
     @invariant()
     def every_sample_is_in_exactly_one_place(self) -> None:
-        found = audit(self.storage)
+        found = audit(self.storage, KIND)
         assert found.problems == []
         assert found.collected == self.collected
         assert found.vanished == 0

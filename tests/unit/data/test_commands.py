@@ -21,10 +21,11 @@ PIPELINE = "image_classification"
 class Respan:
     """``python -m ml`` on a storage of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, pipeline: str = PIPELINE) -> None:
         self._environment = {**os.environ, "RESPAN_HOME": str(home), "PYTHONPATH": str(PROJECT)}
+        self._environment["RESPAN_PIPELINES"] = str(home / "pipelines")
         self._environment.pop("RESPAN_STORAGE", None)
-        self.storage = LocalStorage(home / "storage").child(PIPELINE)
+        self.storage = LocalStorage(home / "storage").child(pipeline)
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
         """What the command printed on standard output; on standard error where it is to fail."""
@@ -66,13 +67,38 @@ def test_a_batch_goes_from_the_inbox_to_the_archive(respan: Respan) -> None:
     assert settled == {"batch": frozen["batch"], "archived": 5, "quarantined": 1, "vanished": 0}
     counts = respan.json("audit", PIPELINE)
     assert set(counts) == {
-        "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated"
+        "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete"
     }  # fmt: skip
     assert (counts["collected"], counts["archived"]) == (6, 5)
     respan.storage.delete(f"archive/{frozen['batch']}/3/a.png")
     message = respan("audit", PIPELINE, code=3)
     assert "lost: '3/a.png'" in message
     assert "Traceback" not in message
+
+
+@pytest.mark.slow
+def test_what_waits_for_its_counterpart_is_told_at_the_freeze_and_by_the_audit(tmp_path: Path) -> None:
+    folder = tmp_path / "pipelines" / "cells"
+    folder.mkdir(parents=True)
+    (folder / "settings.yaml").write_text("description: Cells.\nkind: semantic_segmentation\n")
+    (folder / "settings.py").write_text(
+        "from pydantic import BaseModel\n\n\nclass ModelSettings(BaseModel):\n    pass\n"
+    )
+    respan = Respan(tmp_path, "cells")
+    respan.storage.write("inbox/images/a.png", b"image")
+    assert "1 file waits for its counterpart" in respan("batch", "freeze", "cells", "--run-id", "first", code=3)
+    respan.storage.write("inbox/masks/a.png", b"mask")
+    respan.storage.write("inbox/masks/b.png", b"mask")
+    frozen = respan.json("batch", "freeze", "cells", "--run-id", "first")
+    assert frozen == {"batch": frozen["batch"], "samples": 1, "refused": 0, "released": None, "incomplete": 1}
+    told = respan("batch", "freeze", "cells", "--run-id", "first")
+    assert told == f"batch {frozen['batch']}: 1 samples, 0 refused; in the inbox 1 file waits for its counterpart\n"
+    assert "1 samples" in respan("batch", "show", "cells", frozen["batch"])
+    respan.storage.delete("inbox/masks/a.png")
+    settled = respan.json("batch", "settle", "cells", frozen["batch"])
+    assert settled == {"batch": frozen["batch"], "archived": 1, "quarantined": 0, "vanished": 0}
+    counts = respan.json("audit", "cells")
+    assert (counts["collected"], counts["archived"], counts["incomplete"]) == (1, 1, 1)
 
 
 @pytest.mark.slow

@@ -16,8 +16,10 @@ from ml.batches import open_batch, read_batch, read_manifest, write_refusals
 from ml.claims import claim_number
 from ml.errors import NotFoundError
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
+from ml.kinds.semantic_segmentation.kind import KIND as PAIRS
 from ml.names import safe_id
-from ml.records import BatchState, Refusal, ReleaseRecord, now
+from ml.records import BatchState, Refusal, ReleaseRecord, Settlement, now
 from ml.releases import read_release, record_release, rollback, serve, serving
 from ml.settings import Settings
 from ml.settling import return_batch, settle
@@ -44,6 +46,22 @@ def fill_inbox(root: Path) -> None:
     (root / "inbox" / "3" / os.fsdecode(b"\xff.png")).write_bytes(b"no UTF-8")
 
 
+def fill_inbox_with_pairs(root: Path) -> None:
+    for name, content in (
+        ("images/a.png", b"image a"),
+        ("masks/a.png", b"mask a"),
+        ("images/ü 'b'.jpg", b"image b"),
+        ("masks/ü 'b'.png", b"mask b"),
+        ("images/c.png", b"image c"),
+        ("masks/c.png", b""),
+        ("images/waits.png", b"image of a mask to come"),
+    ):
+        file = root / "inbox" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    (root / "inbox" / "readme.txt").write_text("no sample")
+
+
 def state(root: Path) -> dict[str, str]:
     """Every file below the root but what is temporary, with the content of small documents but for times."""
     found = {}
@@ -62,7 +80,8 @@ def _timeless(line: str) -> str:
         document = None
     if not isinstance(document, dict):
         return "" if any(f'"{key}"' in line for key in ("frozen", "since", "at", "created")) else line
-    return json.dumps({k: v for k, v in document.items() if k not in ("generation", "index")}, sort_keys=True)
+    document = {k: v for k, v in document.items() if k not in ("generation", "index")}
+    return json.dumps(document | {"parts": [part["object"] for part in document.get("parts", ())]}, sort_keys=True)
 
 
 def every_kill(tmp_path: Path, prepare: Work, work: Work) -> Iterator[LocalStorage]:
@@ -84,8 +103,14 @@ def freeze_and_refuse(storage: LocalStorage, settings: Settings) -> None:
     refuse_one(storage)
 
 
-def refuse_one(storage: Storage) -> None:
-    broken = next(entry for entry in read_manifest(storage, BATCH) if entry.object == "3/a.png")
+def freeze_pairs_and_refuse(storage: LocalStorage, cells: Settings) -> None:
+    fill_inbox_with_pairs(Path(storage.uri()))
+    freeze(storage, cells, RUN)
+    refuse_one(storage, "images/a.png")
+
+
+def refuse_one(storage: Storage, name: str = "3/a.png") -> None:
+    broken = next(entry for entry in read_manifest(storage, BATCH) if entry.object == name)
     refusal = Refusal(index=broken.index, object=broken.object, generation=broken.generation, reason="can't be decoded")
     write_refusals(storage, BATCH, "predict", [refusal])
 
@@ -105,11 +130,11 @@ def test_a_freeze_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, setti
     freeze(whole, settings, RUN)
     expected = state(Path(whole.uri()))
     for storage in every_kill(tmp_path, lambda s: fill_inbox(Path(s.uri())), lambda s: freeze(s, settings, RUN)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         freeze(storage, settings, RUN)
         assert state(Path(storage.uri())) == expected
-        assert audit(storage).batch == 6
+        assert audit(storage, KIND).batch == 6
 
 
 @pytest.mark.slow
@@ -119,13 +144,13 @@ def test_a_settling_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, set
     settled = settle(whole, BATCH)
     expected = state(Path(whole.uri()))
     for storage in every_kill(tmp_path, lambda s: freeze_and_refuse(s, settings), lambda s: settle(s, BATCH)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         assert_held_while_open(storage)
         assert settle(storage, BATCH).settlement == settled.settlement
         assert state(Path(storage.uri())) == expected
         assert open_batch(storage) is None
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.archived, after_the_retry.quarantined, after_the_retry.balanced) == (2, 4, True)
 
 
@@ -136,14 +161,69 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, setti
         lambda s: freeze_and_refuse(s, settings),
         lambda s: return_batch(s, BATCH, quarantine_refused=True),
     ):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (6, 0, 0)
         assert_held_while_open(storage)
         return_batch(storage, BATCH, quarantine_refused=True)
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (2, 4, True)
         assert open_batch(storage) is None
         assert freeze(storage, settings, "the next run").samples == 2
+
+
+def assert_whole(storage: Storage) -> None:
+    """Nothing is lost or twice, and each of the pairs counts once: two that are fine, one with an empty mask, and what
+    is no sample."""
+    found = audit(storage, PAIRS)
+    assert (found.collected, found.lost, found.duplicated, found.incomplete) == (4, 0, 0, 1)
+
+
+@pytest.mark.slow
+def test_a_freeze_of_pairs_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, cells: Settings) -> None:
+    whole = LocalStorage(tmp_path / "whole")
+    fill_inbox_with_pairs(Path(whole.uri()))
+    freeze(whole, cells, RUN)
+    expected = state(Path(whole.uri()))
+    for storage in every_kill(
+        tmp_path, lambda s: fill_inbox_with_pairs(Path(s.uri())), lambda s: freeze(s, cells, RUN)
+    ):
+        assert_whole(storage)
+        freeze(storage, cells, RUN)
+        assert state(Path(storage.uri())) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+def test_a_settling_of_pairs_killed_anywhere_is_finished_by_its_retry(tmp_path: Path, cells: Settings) -> None:
+    whole = LocalStorage(tmp_path / "whole")
+    freeze_pairs_and_refuse(whole, cells)
+    settled = settle(whole, BATCH)
+    assert settled.settlement == Settlement(archived=1, quarantined=3)
+    expected = state(Path(whole.uri()))
+    for storage in every_kill(tmp_path, lambda s: freeze_pairs_and_refuse(s, cells), lambda s: settle(s, BATCH)):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        assert settle(storage, BATCH).settlement == settled.settlement
+        assert state(Path(storage.uri())) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_a_return_of_pairs_killed_anywhere_tears_none_apart(tmp_path: Path, cells: Settings, asked_again: bool) -> None:
+    for storage in every_kill(
+        tmp_path,
+        lambda s: freeze_pairs_and_refuse(s, cells),
+        lambda s: return_batch(s, BATCH, quarantine_refused=True),
+    ):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        return_batch(storage, BATCH, quarantine_refused=asked_again)
+        assert_whole(storage)
+        found = audit(storage, PAIRS)
+        assert (found.inbox, found.quarantined) in ([(1, 3)] if asked_again else [(1, 3), (4, 0)])
+        if found.quarantined:
+            assert freeze(storage, cells, "the next run").samples == 1
 
 
 @pytest.mark.slow

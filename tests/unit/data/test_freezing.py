@@ -137,7 +137,7 @@ def test_too_many_refused_samples_fail_the_freeze_and_the_remedy_works(storage: 
     assert held is not None
     return_batch(storage, held.batch, quarantine_refused=True)
     assert freeze(storage, strict, "run 2").samples == 1
-    assert audit(storage).quarantined == 2
+    assert audit(storage, KIND).quarantined == 2
 
 
 def test_a_refused_share_at_the_limit_passes_and_an_empty_batch_has_none(settings: Settings) -> None:
@@ -231,5 +231,5 @@ def test_every_object_of_any_name_is_in_the_manifest_once_and_settled_once(
     assert {entry.object for entry in entries} == listed
     settled = settle(storage, batch.id)
     assert settled.settlement == Settlement(archived=batch.samples, quarantined=batch.refused, vanished=0)
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.inbox, found.balanced) == (len(written), 0, True)

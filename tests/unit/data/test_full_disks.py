@@ -11,6 +11,7 @@ import pytest
 from ml.audit import audit
 from ml.errors import StorageError
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
 from ml.records import Settlement
 from ml.settings import Settings
 from ml.settling import settle
@@ -33,7 +34,7 @@ def test_a_freeze_on_a_full_disk_fails_and_its_retry_finishes(tiny_disk: Path, s
     with pytest.raises(StorageError, match="the disk is full"):
         freeze(storage, settings, "run 1")
     filler.unlink()
-    assert (audit(storage).inbox, audit(storage).balanced) == (SAMPLES, True)
+    assert (audit(storage, KIND).inbox, audit(storage, KIND).balanced) == (SAMPLES, True)
     assert freeze(storage, settings, "run 1").samples == SAMPLES
 
 
@@ -46,9 +47,9 @@ def test_a_settling_on_a_full_disk_fails_and_its_retry_finishes(tiny_disk: Path,
     with pytest.raises(StorageError, match="the disk is full"):
         settle(storage, batch.id)
     filler.unlink()
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
     assert settle(storage, batch.id).settlement == Settlement(archived=SAMPLES)
-    assert audit(storage).archived == SAMPLES
+    assert audit(storage, KIND).archived == SAMPLES
 
 
 def test_a_root_that_turns_read_only_fails_each_step_and_loses_nothing(tiny_disk: Path, settings: Settings) -> None:
@@ -62,7 +63,7 @@ def test_a_root_that_turns_read_only_fails_each_step_and_loses_nothing(tiny_disk
     mount("-o", "remount,ro", str(tiny_disk))
     with pytest.raises(StorageError, match="read-only"):
         settle(storage, batch.id)
-    assert (audit(storage).batch, audit(storage).balanced) == (SAMPLES, True)
+    assert (audit(storage, KIND).batch, audit(storage, KIND).balanced) == (SAMPLES, True)
     mount("-o", "remount,rw", str(tiny_disk))
     assert settle(storage, batch.id).settlement == Settlement(archived=SAMPLES)
 

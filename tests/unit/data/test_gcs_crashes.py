@@ -12,6 +12,9 @@ import pytest
 from ml.audit import audit
 from ml.batches import open_batch
 from ml.freezing import freeze
+from ml.kinds.image_classification.kind import KIND
+from ml.kinds.semantic_segmentation.kind import KIND as PAIRS
+from ml.records import Settlement
 from ml.settings import Settings
 from ml.settling import return_batch, settle
 from ml.storage import Storage
@@ -49,11 +52,29 @@ def _timeless(content: bytes) -> object:
             return content
     changing = ("generation", "index", "frozen", "since", "at", "created")
     kept = [{key: value for key, value in document.items() if key not in changing} for document in documents]
+    for document in kept:
+        for part in document.get("parts", ()):
+            del part["generation"]
     return sorted(json.dumps(document, sort_keys=True) for document in kept)
 
 
 def fill_inbox(storage: Storage) -> None:
     collect(storage, "3/a.png", "8/ä with space.jpeg", "readme.txt")
+
+
+def fill_inbox_with_pairs(storage: Storage) -> None:
+    collect(storage, "images/a.png", "masks/a.png", "images/ü b.jpg", "masks/ü b.png", "masks/waits.png")
+
+
+def freeze_pairs_and_refuse(storage: Storage, cells: Settings) -> None:
+    fill_inbox_with_pairs(storage)
+    freeze(storage, cells, RUN)
+    refuse_one(storage, "images/a.png")
+
+
+def assert_whole(storage: Storage) -> None:
+    found = audit(storage, PAIRS)
+    assert (found.collected, found.lost, found.duplicated, found.incomplete) == (2, 0, 0, 1)
 
 
 def freeze_and_refuse(storage: Storage, settings: Settings) -> None:
@@ -130,10 +151,10 @@ def test_a_freeze_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, s
     freeze(whole, settings, RUN)
     expected = state(whole)
     for storage in every_kill(bucket, fill_inbox, lambda s: freeze(s, settings, RUN)):
-        assert (audit(storage).collected, audit(storage).balanced) == (3, True)
+        assert (audit(storage, KIND).collected, audit(storage, KIND).balanced) == (3, True)
         freeze(storage, settings, RUN)
         assert state(storage) == expected
-        assert audit(storage).batch == 3
+        assert audit(storage, KIND).batch == 3
 
 
 @pytest.mark.slow
@@ -143,13 +164,13 @@ def test_a_settling_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage,
     settled = settle(whole, BATCH)
     expected = state(whole)
     for storage in every_kill(bucket, lambda s: freeze_and_refuse(s, settings), lambda s: settle(s, BATCH)):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (3, 0, 0)
         assert_held_while_open(storage)
         assert settle(storage, BATCH).settlement == settled.settlement
         assert state(storage) == expected
         assert open_batch(storage) is None
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.archived, after_the_retry.quarantined, after_the_retry.balanced) == (1, 2, True)
 
 
@@ -160,10 +181,56 @@ def test_a_return_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, s
         lambda s: freeze_and_refuse(s, settings),
         lambda s: return_batch(s, BATCH, quarantine_refused=True),
     ):
-        after_the_kill = audit(storage)
+        after_the_kill = audit(storage, KIND)
         assert (after_the_kill.collected, after_the_kill.lost, after_the_kill.duplicated) == (3, 0, 0)
         assert_held_while_open(storage)
         return_batch(storage, BATCH, quarantine_refused=True)
-        after_the_retry = audit(storage)
+        after_the_retry = audit(storage, KIND)
         assert (after_the_retry.inbox, after_the_retry.quarantined, after_the_retry.balanced) == (1, 2, True)
         assert freeze(storage, settings, "the next run").samples == 1
+
+
+@pytest.mark.slow
+def test_a_freeze_of_pairs_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, cells: Settings) -> None:
+    whole = bucket.child("whole")
+    fill_inbox_with_pairs(whole)
+    freeze(whole, cells, RUN)
+    expected = state(whole)
+    for storage in every_kill(bucket, fill_inbox_with_pairs, lambda s: freeze(s, cells, RUN)):
+        assert_whole(storage)
+        freeze(storage, cells, RUN)
+        assert state(storage) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+def test_a_settling_of_pairs_killed_anywhere_is_finished_by_its_retry(bucket: GcsStorage, cells: Settings) -> None:
+    whole = bucket.child("whole")
+    freeze_pairs_and_refuse(whole, cells)
+    settled = settle(whole, BATCH)
+    assert settled.settlement == Settlement(archived=1, quarantined=1)
+    expected = state(whole)
+    for storage in every_kill(bucket, lambda s: freeze_pairs_and_refuse(s, cells), lambda s: settle(s, BATCH)):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        assert settle(storage, BATCH).settlement == settled.settlement
+        assert state(storage) == expected
+        assert_whole(storage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked_again", [True, False])
+def test_a_return_of_pairs_killed_anywhere_tears_none_apart(
+    bucket: GcsStorage, cells: Settings, asked_again: bool
+) -> None:
+    for storage in every_kill(
+        bucket,
+        lambda s: freeze_pairs_and_refuse(s, cells),
+        lambda s: return_batch(s, BATCH, quarantine_refused=True),
+    ):
+        assert_whole(storage)
+        assert_held_while_open(storage)
+        return_batch(storage, BATCH, quarantine_refused=asked_again)
+        assert_whole(storage)
+        found = audit(storage, PAIRS)
+        assert (found.inbox, found.quarantined) in ([(1, 1)] if asked_again else [(1, 1), (2, 0)])

@@ -47,7 +47,7 @@ def test_unusable_objects_are_refused_at_the_freeze_and_settled_into_quarantine_
     assert reasons["3/pipe.png"] == "it is a named pipe, not a file"
     assert names(storage, f"quarantine/{batch.id}/samples") == set(reasons)
     assert names(storage, "inbox") == set()
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
 
 
 def test_names_with_spaces_quotes_and_unicode_are_samples_like_any_other(storage: Storage, settings: Settings) -> None:
@@ -82,7 +82,7 @@ def test_prior_art_4_a_manifest_that_names_vanished_objects_settles_and_balances
         "3/replaced.png": "replaced after the batch was frozen",
     }
     assert names(storage, "inbox") == {"3/replaced.png"}
-    found = audit(storage)
+    found = audit(storage, KIND)
     assert (found.collected, found.vanished, found.inbox, found.balanced) == (4, 2, 1, True)
 
 
@@ -131,7 +131,7 @@ def test_a_returned_batch_is_as_if_it_had_never_been(storage: Storage, settings:
     with pytest.raises(ConflictError, match="was returned"):
         settle(storage, batch.id)
     assert freeze(storage, settings, "run 2").samples == 2
-    assert audit(storage).balanced
+    assert audit(storage, KIND).balanced
 
 
 def test_a_returned_batch_of_the_same_run_is_frozen_anew(storage: Storage, settings: Settings) -> None:

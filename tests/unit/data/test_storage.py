@@ -77,6 +77,21 @@ def test_of_processes_that_publish_one_folder_exactly_one_wins_and_is_whole(
     assert storage.read("spans/span-1/data") == storage.read("spans/span-1/span.json")
 
 
+def test_a_listing_without_some_folders_holds_all_else(storage: Storage) -> None:
+    inside = {"a/1", "a/b/2", "c/3"}
+    outside = {"a b/4", "a-/5", "a0", "b/a/6", "z"}
+    if storage.root.startswith("gs:"):
+        outside |= {"a", "b/a"}  # there, names of folders can be names of objects as well
+    for name in inside | outside:
+        storage.write(f"inbox/{name}", b"")
+    inbox = storage.child("inbox")
+    assert {info.name for info in inbox.list(without=["c", "a"])} == outside
+    assert {info.name for info in inbox.list(without=["nowhere"])} == inside | outside
+    assert {info.name for info in storage.list("inbox", without=["inbox/a"])} == {
+        f"inbox/{name}" for name in outside | {"c/3"}
+    }
+
+
 def test_a_generation_changes_with_content_of_the_same_size(storage: Storage) -> None:
     first = storage.write("inbox/a", b"one")
     second = storage.write("inbox/a", b"two")

@@ -1,0 +1,39 @@
+"""Writes a trained model on images as a SavedModel that serves, with the pipeline's preprocessing inside.
+
+What is saved is a plain module that holds the Keras model's variables: such a SavedModel loads in TensorFlow 2's loader
+and in the session loader of TensorFlow Serving alike, where a saved Keras 3 model loads in the first only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+#: Computes a signature's outputs from its inputs, each string[N].
+Signature = Callable[..., dict[str, tf.Tensor]]
+
+
+def export_signatures(model: keras.Model, layer: Any, signatures: Mapping[str, Signature], folder: str) -> None:
+    """Writes ``signatures`` into ``folder``; each calls ``model`` and the transform's ``layer`` as it needs them.
+
+    The inputs of a signature are the parameters of its function, by name.
+    """
+    saved = tf.Module()
+    saved.weights = [variable.value for variable in model.variables]
+    # The layer's vocabulary tables, without the layer: a Keras model, which would be traced once more, for seconds.
+    saved.transform = layer._saved_model_loader_tracked_dict
+    tf.saved_model.save(saved, folder, {name: _compiled(function) for name, function in signatures.items()})
+
+
+def feature_of(examples: tf.Tensor, feature: str) -> tf.Tensor:
+    """One string feature of string[N] serialized tf.Examples: string[N]."""
+    return tf.io.parse_example(examples, {feature: tf.io.FixedLenFeature([], tf.string)})[feature]
+
+
+def _compiled(function: Signature) -> Any:
+    specs = [tf.TensorSpec([None], tf.string, name=name) for name in inspect.signature(function).parameters]
+    return tf.function(function, input_signature=specs, autograph=False)

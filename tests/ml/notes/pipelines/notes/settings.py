@@ -1,0 +1,5 @@
+from pydantic import BaseModel
+
+
+class ModelSettings(BaseModel):
+    """Nothing can be set."""
