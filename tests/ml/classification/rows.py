@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ml.kinds.classification.answers import Answer
 from ml.kinds.classification.base import Classification
 from ml.kinds.kind import Collected, Inspected, Inspector, Refused, Serving
-from ml.prediction.lines import Answer
 from ml.settings import Settings
 
 CLASSES = ["above", "below"]

@@ -9,9 +9,10 @@ import pytest
 from ml import layout
 from ml.batches import write_lines
 from ml.errors import DataError
+from ml.kinds.classification.answers import Answer
 from ml.kinds.kind import Collected, Refused
 from ml.prediction.documents import Predictions, write_predictions
-from ml.prediction.lines import Answer, Instance, Line, encode_lines
+from ml.prediction.lines import Instance, Line, encode_lines
 from ml.records import ManifestEntry, ReleaseRecord, now
 from ml.settings import Settings
 from ml.storage import Storage, open_storage
