@@ -19,6 +19,8 @@ Column = npt.NDArray[np.float32]
 # A comparator measures only where it has a threshold; ml.evaluation.verdict decides whether a distance is too large.
 _MEASURE_ALWAYS = 1.0
 _AMOUNT = "amount"
+#: What the amounts of all labels add up to: large against 1, the least that is told of.
+_WHOLE = 1e9
 
 
 def label_drift(feature: str, reference: Mapping[str, float], batch: Mapping[str, float], limit: float | None) -> Drift:
@@ -53,8 +55,10 @@ def numeric_drift(reference: Mapping[str, Column], batch: Mapping[str, Column], 
 
 
 def _label_statistics(feature: str, amounts: Mapping[str, float]) -> statistics_pb2.DatasetFeatureStatisticsList:
-    # Weighted by their amounts, a million labels cost as much as the number of different ones.
-    frame = pd.DataFrame({feature: list(amounts), _AMOUNT: np.array(list(amounts.values()), np.float32)})
+    # Weighted by their amounts, a million labels cost as much as the number of different ones. A weight below 1 (a
+    # small area, say) would pass for none.
+    weights = np.array(list(amounts.values())) * (_WHOLE / sum(amounts.values()))
+    frame = pd.DataFrame({feature: list(amounts), _AMOUNT: weights.astype(np.float32)})
     # The distance is taken over the rank histogram, so no label may fall out of it.
     options = tfdv.StatsOptions(weight_feature=_AMOUNT, num_rank_histogram_buckets=len(amounts))
     return tfdv.generate_statistics_from_dataframe(frame, options, n_jobs=1)

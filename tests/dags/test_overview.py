@@ -10,9 +10,10 @@ from respan.links import dag_path, report_path
 from respan.ui import overview as page
 from respan.ui.overview import overview
 
-from ml.home import pipeline_storage
+from ml import layout
+from ml.home import PROJECT, pipeline_storage
 from ml.layout import model
-from ml.records import ReleaseRecord, TrainingCause, now
+from ml.records import Batch, ReleaseRecord, TrainingCause, now
 from ml.releases import record_release, rollback, serve
 from tests.dags.pipeline_folders import write_pipeline
 
@@ -71,3 +72,16 @@ def test_the_page_shows_which_code_each_version_was_trained_with() -> None:
     html = rendered()
     assert f'<code title="{REVISION}">{REVISION[:12]}</code>, image <code>{IMAGE}</code>' in html
     assert "installed</td>" in html
+
+
+def test_a_report_that_another_version_of_respan_wrote_is_linked_and_no_error() -> None:
+    storage = pipeline_storage("seen")
+    batch = Batch(id="batch-0123abcd", pipeline="seen", frozen=now(), samples=63, refused=1)
+    storage.write(layout.batch(batch.id, layout.BATCH), batch.to_json())
+    assert "not evaluated" in rendered()
+    old = (PROJECT / "tests/evaluation_version_1.json").read_bytes()
+    storage.write(layout.batch(batch.id, layout.REPORT_JSON), old)
+    html = rendered()
+    assert "by another version of Respan" in html
+    assert f'href="{report_path("seen", batch.id)}"' in html
+    assert overview("seen").problem is None

@@ -24,6 +24,11 @@ def test_the_largest_difference_of_shares_counts() -> None:
     assert drift.exceeded
 
 
+def test_areas_count_as_well_as_samples_however_small() -> None:
+    window, batch = {"road": 0.004, "sky": 0.006}, {"road": 900.5, "sky": 99.5, "lane": 0.0}
+    assert label_drift("labels", window, batch, None).value == pytest.approx(0.5005, abs=1e-5)
+
+
 def test_a_label_that_is_new_or_gone_counts_from_zero() -> None:
     assert label_drift("labels", {"a": 1}, {"b": 1}, None).value == pytest.approx(1)
 

@@ -12,6 +12,7 @@ from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.evaluate import evaluate
 from ml.evaluation.records import EvaluationReport
+from ml.home import PROJECT
 from ml.prediction.documents import Predictions, write_predictions
 from ml.records import Verdict
 from ml.settings import Settings
@@ -89,6 +90,14 @@ def test_a_repeat_after_a_crash_between_the_two_files_finishes(tmp_path: Path) -
     here.storage.delete(JSON)
     again = evaluate(here.storage, rules(), BATCH)
     assert again.model_copy(update={"created": first.created}) == first
+
+
+def test_a_report_of_an_earlier_version_of_respan_is_replaced(tmp_path: Path) -> None:
+    here = world(tmp_path, right(30))
+    here.storage.write(JSON, (PROJECT / "tests/evaluation_version_1.json").read_bytes())
+    report = evaluate(here.storage, rules(), BATCH)
+    assert (report.verdict, report.schema_version) == (Verdict.PASS, 2)
+    assert EvaluationReport.from_json(here.storage.read(JSON)) == report
 
 
 def test_other_settings_are_judged_anew(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,37 +13,10 @@ from ml.evaluation.report.labels import shown
 from ml.settings import Settings
 from ml.settings_sections import EvaluationSettings
 from tests.ml.evaluation.evaluation_batches import BATCH, Sample, World, right, world, wrong
+from tests.ml.evaluation.pages import Page
 
 SETTINGS = Settings(name="p", kind="image_classification", evaluation=EvaluationSettings(min_evaluated=10))
-VOID = {"meta", "img", "br", "link", "input", "hr"}
 HOSTILE = "<img src=x onerror=alert(1)>\"'&$\\frac{"
-
-
-class Page(HTMLParser):
-    """Every element with its attributes; fails on tags that don't nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 def page_of(here: World) -> str:
