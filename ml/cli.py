@@ -7,13 +7,16 @@ Progress and messages go to standard error, results to standard output: for peop
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
 
 from ml.commands.lazy import LazyGroup
 from ml.errors import RespanError
+from ml.home import pipelines_folders
 from ml.logs import quiet
+from ml.user_code import fault_of
 
 #: Command → "module:attribute". Imported late, since some need seconds to import TFX.
 COMMANDS = {
@@ -68,6 +71,13 @@ def run(arguments: Sequence[str]) -> int:
     except click.Abort:
         click.echo("interrupted", err=True)
         return 130
+    except Exception as error:
+        fault = fault_of(error, pipelines_folders())
+        if fault is None:
+            raise
+        traceback.print_exc(file=sys.stderr)
+        click.echo(f"error: {fault}", err=True)
+        return fault.exit_code
 
 
 def main() -> None:

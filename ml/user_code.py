@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,12 @@ def user_code(folder: Path) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         traceback.print_exc(file=sys.stderr)
         raise CodeError(f"{place(error, folder) or folder}: {_message(error)}") from error
+
+
+def fault_of(error: Exception, folders: Iterable[Path]) -> CodeError | None:
+    """What :func:`user_code` makes of the error; None where no code of the pipelines in ``folders`` was under way."""
+    found = next(filter(None, (place(error, folder) for folder in folders)), None)
+    return CodeError(f"{found}: {_message(error)}") if found else None
 
 
 def load_function(folder: Path, module: str, name: str) -> Callable[..., Any]:

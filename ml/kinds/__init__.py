@@ -7,6 +7,7 @@ its own, ``kind.py`` in its folder, with ``kind: own`` in its settings.
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,12 @@ def load_kind(kind: str, pipeline: str, folder: Path) -> Kind:
     return loaded
 
 
+def _missing_facts(kind: Kind) -> list[str]:
+    """The class attributes that the kind's classes declare and none of them gives: later they would stop a release."""
+    declared = {name for base in type(kind).__mro__ for name in inspect.get_annotations(base)}
+    return sorted(name for name in declared if not hasattr(kind, name))
+
+
 def _own(pipeline: str, folder: Path) -> Kind:
     from ml.pipeline_modules import bind_pipeline
 
@@ -60,4 +67,6 @@ def _own(pipeline: str, folder: Path) -> Kind:
         kind = getattr(importlib.import_module(f"ml.pipelines.{pipeline}.kind"), "KIND", None)
     if not isinstance(kind, Kind):
         raise CodeError(f"{file}: KIND has to be an instance of a subclass of ml.kinds.kind.Kind")
+    if missing := _missing_facts(kind):
+        raise CodeError(f"{file}: {type(kind).__name__} has to say what {', '.join(missing)} is: see ml/kinds/kind.py")
     return kind

@@ -34,6 +34,10 @@ from ml.storage import Storage
 from ml.temporary import temporary_folder
 
 _ROWS = 1000
+_CONTENT_BYTES = 32
+_FLOAT_BYTES = 4
+#: Columns that the core adds to the kind's.
+_ADDED = {"label", "split"}
 
 T = TypeVar("T")
 
@@ -53,6 +57,7 @@ def prepare(
     if batch.state is not BatchState.OPEN:
         raise ConflictError(f"batch {batch.id} is {batch.state.value}, no span can be made of it: freeze another batch")
     inspector = kind_of(settings).inspector(settings)
+    _check_columns(inspector)
     with temporary_folder() as folder, Workspace() as workspace:
         _collect(storage, inspector, batch, workspace, advance)
         counts = workspace.count()
@@ -95,7 +100,7 @@ def _collect(
 
     samples = collected()
     for part in inspector.inspect(samples):
-        workspace.add((waiting.popleft(), _candidate(found)) for found in part)
+        workspace.add((waiting.popleft(), _candidate(inspector, found)) for found in part)
         advance(len(part))
     if waiting or next(samples, None) is not None:
         where = type(inspector).__module__
@@ -107,9 +112,23 @@ def _collected(sample: Fetched) -> Collected | Refused:
     return Collected(sample.objects, sample.entry.label) if sample.missing is None else Refused(sample.missing)
 
 
-def _candidate(found: Inspected | Refused) -> Candidate | Refused:
+def _check_columns(inspector: Inspector) -> None:
+    if _ADDED & set(inspector.columns) or len(set(inspector.columns)) < len(inspector.columns):
+        raise CodeError(
+            f"{type(inspector).__module__}: columns are named {', '.join(inspector.columns)}: each has to be there "
+            "once, and none may be label or split"
+        )
+
+
+def _candidate(inspector: Inspector, found: Inspected | Refused) -> Candidate | Refused:
     if isinstance(found, Refused):
         return found
+    wanted = _FLOAT_BYTES * len(inspector.columns)
+    if len(found.content) != _CONTENT_BYTES or len(found.statistics) != wanted:
+        raise CodeError(
+            f"{type(inspector).__module__}: a sample has a content of {len(found.content)} bytes and statistics of "
+            f"{len(found.statistics)}: they have to be of {_CONTENT_BYTES}, and of {wanted}, a float32 for each column"
+        )
     return Candidate(found.content, found.truth, found.stratum, found.classes, frame(found.example), found.statistics)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ml.kinds.image_classification.examples import encode_example
+from ml.kinds.classification.examples import encode_example
+from ml.kinds.image_classification.kind import ImageClassification
 from ml.kinds.images.encoded import content_digest
 from ml.kinds.images.samples import Decoded, decode_samples
 from ml.kinds.images.statistics import STATISTICS, statistics_rows
@@ -38,7 +39,7 @@ def _inspected(found: Decoded, row: npt.NDArray[np.float32]) -> Inspected:
         content=content_digest(found.pixels),
         truth=label,
         stratum=label,
-        example=encode_example(found.sample.objects[0], label),
+        example=encode_example(ImageClassification.collected_feature, found.sample.objects[0], label),
         statistics=row.tobytes(),
         classes=(label,),
     )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ml.kinds.classification.base import Classification
-from ml.kinds.image_classification.examples import IMAGE
 
 if TYPE_CHECKING:
     from ml.evaluation.judging import Picture
@@ -18,7 +17,7 @@ class ImageClassification(Classification):
     """A sample is an encoded image."""
 
     extensions = ("png", "jpg", "jpeg")
-    collected_feature = IMAGE
+    collected_feature = "image"
     words = replace(Classification.words, advice="Look here first for wrong labels and for a broken camera.")
 
     def inspector(self, settings: Settings) -> Inspector:

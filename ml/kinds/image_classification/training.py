@@ -6,12 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from ml.errors import DataError
+from ml.kinds.classification.training import classes_of
 from ml.kinds.image_classification.augmentation import augment
 from ml.kinds.images.augmentation import AugmentationSettings
-from ml.kinds.images.training import ImageWindow, matched
-
-VOCABULARY = "label"
+from ml.kinds.images.training import ImageWindow
+from ml.kinds.training import matched
 
 
 class Window(ImageWindow):
@@ -24,12 +23,7 @@ class Window(ImageWindow):
 
     def __init__(self, train_files: list[str], eval_files: list[str], transform_graph: str) -> None:
         super().__init__(train_files, eval_files, transform_graph)
-        self.classes = [label.decode() for label in self.transform.vocabulary_by_name(VOCABULARY)]
-        if len(self.classes) < 2:
-            raise DataError(
-                f"the window's training examples have one label only ({', '.join(self.classes) or 'none'}): "
-                "collect samples of at least two"
-            )
+        self.classes = classes_of(self.transform)
 
     def example(self, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.cast(features["image"], tf.uint8), features["label_index"]

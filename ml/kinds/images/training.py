@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import keras
@@ -13,28 +10,12 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from ml.kinds.images.augmentation import AugmentationSettings
+from ml.kinds.training import EpochLog as EpochLog  # for who has it from here
+from ml.kinds.training import Split, as_written, split_of, transformed_examples
 from ml.settings_sections import TrainingSettings
 
-#: Decoded examples are kept in memory up to this many bytes; above, they are decoded anew in each epoch.
-CACHE_BYTES = 1 << 30
 #: Examples that the shuffle buffer holds at most.
 SHUFFLE_EXAMPLES = 20_000
-
-#: AutoGraph would rewrite the source of all that a function calls, for seconds; nothing here needs it: no ``if`` or
-#: ``for`` depends on a tensor.
-as_written = tf.autograph.experimental.do_not_convert
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The examples of one split: TFRecord files in order, and how many examples they hold together."""
-
-    files: list[str]
-    examples: int
-
-    def steps(self, batch_size: int) -> int:
-        """Batches in one pass."""
-        return math.ceil(self.examples / batch_size)
 
 
 class ImageWindow(ABC):
@@ -84,29 +65,7 @@ class ImageWindow(ABC):
         return examples.map(as_written(lambda image, target: (tf.cast(image, tf.float32), target)))
 
     def _examples(self, split: Split) -> tf.data.Dataset:
-        spec = {feature: tf.io.FixedLenFeature([1], tf.string) for feature in self.features}
-        layer = self.transform.transform_features_layer()
-
-        def transform(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.example(layer(tf.io.parse_example(records, spec)))
-
-        examples = (
-            tf.data.TFRecordDataset(split.files, compression_type="GZIP")
-            .batch(64)
-            .map(as_written(transform), num_parallel_calls=tf.data.AUTOTUNE)
-            .unbatch()
-            .apply(tf.data.experimental.assert_cardinality(split.examples))
-        )
-        size = sum(spec.shape.num_elements() * spec.dtype.size for spec in examples.element_spec)
-        return examples.cache() if split.examples * size <= CACHE_BYTES else examples
-
-
-class EpochLog(keras.callbacks.Callback):
-    """One line for each epoch in the component's log."""
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        told = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        print(f"epoch {epoch + 1} of {self.params['epochs']}: {told}", file=sys.stderr, flush=True)  # noqa: T201
+        return transformed_examples(split, self.transform, self.features, self.example)
 
 
 def fit(
@@ -126,14 +85,3 @@ def fit(
         shuffle=False,  # the batches are
         verbose=0,
     )
-
-
-def matched(patterns: list[str]) -> list[str]:
-    """The files that TFX's patterns name, in order."""
-    return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
-
-def split_of(files: list[str]) -> Split:
-    """The split in these files; reads them once, to count."""
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(1024)
-    return Split(files, sum(len(batch) for batch in records.as_numpy_iterator()))

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from ml.kinds.exporting import Signature, export_signatures, feature_of
 from ml.kinds.images.decoding import image_sizes
-from ml.kinds.images.exporting import Signature, export_signatures, feature_of
 from ml.kinds.semantic_segmentation.settings import SegmentationSettings
 
 #: Images that are brought to their own size at one time; bounds the memory that a batch of large ones needs.

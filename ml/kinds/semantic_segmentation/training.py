@@ -8,9 +8,10 @@ import keras
 import tensorflow as tf
 
 from ml.kinds.images.augmentation import AugmentationSettings
-from ml.kinds.images.training import ImageWindow, matched
+from ml.kinds.images.training import ImageWindow
 from ml.kinds.semantic_segmentation.augmentation import augment
 from ml.kinds.semantic_segmentation.losses import IGNORED
+from ml.kinds.training import matched
 
 
 class Window(ImageWindow):

@@ -10,11 +10,12 @@ import keras_tuner
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
+from ml.kinds.classification.exporting import export_classifier
 from ml.kinds.image_classification.backbones import image_features
-from ml.kinds.image_classification.exporting import export_classifier
 from ml.kinds.image_classification.training import window_of
 from ml.kinds.images.searching import RandomSearch
-from ml.kinds.images.training import EpochLog, fit
+from ml.kinds.images.training import fit
+from ml.kinds.training import EpochLog
 from ml.settings_sections import TrainingSettings, TunerSettings
 
 from .settings import ModelSettings
@@ -59,7 +60,9 @@ def run_fn(fn_args: FnArgs) -> None:
         steps=training.epochs * window.train.steps(training.batch_size),
     )
     fit(model, window, training, model_settings)
-    export_classifier(model, window.transform, window.classes, fn_args.serving_model_dir)
+    export_classifier(
+        model, window.transform, window.classes, fn_args.serving_model_dir, input="image_bytes", feature="image"
+    )
 
 
 def tuner_fn(fn_args: FnArgs) -> TunerFnResult:

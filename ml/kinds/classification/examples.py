@@ -1,27 +1,27 @@
-"""One labelled image as a ``tf.train.Example``: features ``image`` (bytes, encoded as collected) and ``label`` (bytes,
-UTF-8)."""
+"""One labelled sample as a ``tf.train.Example``: a feature that holds it as it was collected, and ``label`` (UTF-8)."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-IMAGE = "image"
 LABEL = "label"
 
 _KEY = b"\x0a"  # field 1, length-delimited: a map entry's key, and each level of Example, Features, Feature, BytesList
 _VALUE = b"\x12"  # field 2, length-delimited: a map entry's value
 
 
-def encode_example(image: bytes, label: str) -> bytes:
-    """The serialized Example.
+def encode_example(feature: str, collected: bytes, label: str) -> bytes:
+    """The serialized Example; ``feature`` is the name that ``collected`` gets, ``Classification.collected_feature``.
 
     Written by hand, in protobuf's wire format, since this runs once for each sample and the message has one shape: the
     result equals ``tf.train.Example(…).SerializeToString(deterministic=True)`` at a fraction of the time.
     """
     text = label.encode()
-    image_head, label_entry = _entry_head(IMAGE, len(image)), _entry_head(LABEL, len(text)) + text
-    head = _KEY + _varint(len(image_head) + len(image) + len(label_entry))
-    return b"".join((head, image_head, image, label_entry))
+    entry_head, label_entry = _entry_head(feature, len(collected)), _entry_head(LABEL, len(text)) + text
+    head = _KEY + _varint(len(entry_head) + len(collected) + len(label_entry))
+    if feature < LABEL:
+        return b"".join((head, entry_head, collected, label_entry))
+    return b"".join((head, label_entry, entry_head, collected))
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Writes a trained model on images as a SavedModel that serves, with the pipeline's preprocessing inside.
+"""Writes a trained model as a SavedModel that serves, with the pipeline's preprocessing inside.
 
 What is saved is a plain module that holds the Keras model's variables: such a SavedModel loads in TensorFlow 2's loader
 and in the session loader of TensorFlow Serving alike, where a saved Keras 3 model loads in the first only.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -17,16 +18,22 @@ import tensorflow as tf
 Signature = Callable[..., dict[str, tf.Tensor]]
 
 
-def export_signatures(model: keras.Model, layer: Any, signatures: Mapping[str, Signature], folder: str) -> None:
+def export_signatures(
+    model: keras.Model,
+    layer: Any,
+    signatures: Mapping[str, Signature],
+    folder: str,
+    called: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Writes ``signatures`` into ``folder``; each calls ``model`` and the transform's ``layer`` as it needs them.
 
-    The inputs of a signature are the parameters of its function, by name.
+    The inputs of a signature are the parameters of its function, by name; ``called`` gives some another one.
     """
     saved = tf.Module()
     saved.weights = [variable.value for variable in model.variables]
     # The layer's vocabulary tables, without the layer: a Keras model, which would be traced once more, for seconds.
     saved.transform = layer._saved_model_loader_tracked_dict
-    tf.saved_model.save(saved, folder, {name: _compiled(function) for name, function in signatures.items()})
+    tf.saved_model.save(saved, folder, {name: _compiled(function, called) for name, function in signatures.items()})
 
 
 def feature_of(examples: tf.Tensor, feature: str) -> tf.Tensor:
@@ -34,6 +41,7 @@ def feature_of(examples: tf.Tensor, feature: str) -> tf.Tensor:
     return tf.io.parse_example(examples, {feature: tf.io.FixedLenFeature([], tf.string)})[feature]
 
 
-def _compiled(function: Signature) -> Any:
-    specs = [tf.TensorSpec([None], tf.string, name=name) for name in inspect.signature(function).parameters]
+def _compiled(function: Signature, called: Mapping[str, str]) -> Any:
+    names = [called.get(name, name) for name in inspect.signature(function).parameters]
+    specs = [tf.TensorSpec([None], tf.string, name=name) for name in names]
     return tf.function(function, input_signature=specs, autograph=False)
