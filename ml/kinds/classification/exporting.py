@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from ml.kinds.exporting import export_signatures, feature_of
+from ml.kinds.exporting import Signature, export_signatures, feature_of
 
 
 def export_classifier(
@@ -39,7 +39,7 @@ def export_classifier(
     def vocabulary() -> dict[str, tf.Tensor]:
         return {"labels": tf.identity(names)}
 
-    signatures = {
+    signatures: dict[str, Signature] = {
         "serving_default": serving_default,
         "serving_examples": serving_examples,
         "transform_labels": transform_labels,

@@ -34,7 +34,7 @@ def test_the_model_reads_the_same_numbers_as_the_kind(text: str) -> None:
     row = read_row(text.encode())
     assert isinstance(row, Row)
     read = [number_in(tf.constant([text]), column).numpy()[0] for column in COLUMNS]
-    np.testing.assert_array_equal(read, np.float32(msgspec.structs.astuple(row)))
+    np.testing.assert_array_equal(read, np.array(msgspec.structs.astuple(row), np.float32))
 
 
 @pytest.mark.parametrize(
