@@ -13,6 +13,8 @@ import pytest
 
 from ml.home import PROJECT
 from ml.pipeline_modules import bind_pipeline
+from ml.releases import serving
+from ml.storage import open_storage
 
 PAGE = (PROJECT / "docs" / "own-model.md").read_text("utf-8")
 WINE = Path(__file__).with_name("pipelines") / "wine"
@@ -76,9 +78,11 @@ def test_the_commands_of_the_page_lead_from_a_copied_folder_to_an_evaluated_rele
     assert "ml.pipelines.wine.model.run_fn" in json.dumps(spec)
 
     storage = home / "storage" / "wine"
-    assert json.loads((storage / "releases" / "serving.json").read_text("utf-8"))["version"] == 1
+    current = serving(open_storage(f"file://{storage}"))
+    assert current is not None
+    assert current.version == 1
     [report] = [json.loads(file.read_text("utf-8")) for file in storage.glob("batches/second-*/evaluation.json")]
     assert report["counts"]["evaluated"] == 178 - FIRST
     assert report["metric"]["value"] >= 0.85
-    assert [file.name for file in storage.glob("quarantine/*/class_0/*.json")] == ["broken.json"]
+    assert [file.name for file in storage.glob("quarantine/*/samples/class_0/*")] == ["broken.json"]
     assert len(list(storage.glob("archive/*/class_*/*.json"))) == 178
