@@ -72,7 +72,9 @@ class Demo:
         )
         [evaluated_again] = self._evaluations()[-1:]
         self.reports = [evaluated["report"], evaluated_again["report"]]
-        self.timeline.line(f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']} {evaluated_again['value']:.3f}")
+        self.timeline.line(
+            f"verdict {evaluated_again['verdict']}: {evaluated_again['metric']} {evaluated_again['value']:.3f}"
+        )
         self._ends("fresh_batch")
 
         self.timeline.headline("Where is each sample now? `python -m ml audit`, from storage alone")
