@@ -21,9 +21,9 @@ from ml import releases, windows
 from ml.errors import DataError
 from ml.home import home
 from ml.names import check_pipeline_name
-from scripts.demo_deployment import DemoDeployment, play
+from scripts.demo_deployment import DemoDeployment, Deployment, collect, play
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
-from scripts.demo_target import TARGETS, DemoTarget, demo_target
+from scripts.demo_target import TARGETS, demo_target
 from scripts.demo_timeline import DemoError, Timeline, Watcher
 from scripts.model_side import tfx_python
 
@@ -31,13 +31,12 @@ _PATIENCE_SECONDS = 900.0
 
 
 class Demo:
-    """One run of the demo, stage by stage, in ``folder``."""
+    """One run of the demo, stage by stage, in a Respan that has seen no sample of ``pipeline`` yet."""
 
-    def __init__(self, folder: Path, pipeline: str, timeline: Timeline, target: DemoTarget) -> None:
-        self.pipeline, self.timeline, self.target = check_pipeline_name(pipeline), timeline, target
-        self.deployment = DemoDeployment(folder, timeline, target)
-        self.folder, self.airflow, self.model_side = folder, self.deployment.airflow, self.deployment.model_side
-        self.storage = self.deployment.storage(pipeline)
+    def __init__(self, deployment: Deployment, pipeline: str, timeline: Timeline) -> None:
+        self.pipeline, self.timeline, self.deployment = check_pipeline_name(pipeline), timeline, deployment
+        self.folder, self.airflow, self.model_side = deployment.folder, deployment.airflow, deployment.model_side
+        self.storage = deployment.storage(pipeline)
         self.evaluation, self.retraining, self.training = (
             f"{pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
         )
@@ -91,15 +90,14 @@ class Demo:
         self.deployment.stop()
 
     def _begin(self) -> None:
-        self.timeline.headline(f"Starting Airflow in {self.folder}; drawing digits with two cameras")
-        self.deployment.clear()
-        self.target.install(self.pipeline, self.deployment.pipelines)
+        self.timeline.headline(f"Starting Airflow in {self.deployment.place}; drawing digits with two cameras")
+        self.deployment.install(self.pipeline)
         self.deployment.start(self.evaluation, self.retraining, self.training)
         self._ends("start")
 
     def _collect(self, name: str, source: str) -> None:
         self.timeline.headline(f"Images of {source} arrive in the inbox")
-        count = self.deployment.collect(self.pipeline, name)
+        count = collect(self.deployment, self.pipeline, name)
         self.timeline.line(f"{count} images")
         self.collected += count
 
@@ -150,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = home() / "demo"
     try:
         with demo_target(chosen.target, home() / "demo-cloud", tfx_python(home())) as target:
-            return _play(Demo(folder, chosen.pipeline, timeline, target), folder, timeline)
+            return _play(Demo(DemoDeployment(folder, timeline, target), chosen.pipeline, timeline), folder, timeline)
     except DemoError as error:
         timeline.plain(f"\nThe demo failed. {error}")
         return 1
@@ -162,14 +160,23 @@ def _play(demo: Demo, folder: Path, timeline: Timeline) -> int:
         return summary
     file = folder / "summary.json"
     file.write_text(json.dumps(summary.document(), indent=1) + "\n", "utf-8")
-    _tell(summary, demo, timeline, file)
+    kept = judge(summary, demo)
+    timeline.plain(f"\n  summary   {file}")
+    timeline.plain(f'  Airflow\'s UI on this state:   make airflow ARGS="--home {folder}"\n')
+    return 0 if kept else 1
+
+
+def judge(summary: Summary, demo: Demo) -> bool:
+    """Tells people what came of ``demo``, and whether all that it promises was kept."""
+    _tell(summary, demo)
     broken = broken_promises(summary, images=demo.collected)
     for promise in broken:
-        timeline.plain(f"BROKEN: {promise}")
-    return 1 if broken else 0
+        demo.timeline.plain(f"BROKEN: {promise}")
+    return not broken
 
 
-def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
+def _tell(summary: Summary, demo: Demo) -> None:
+    timeline = demo.timeline
     timeline.plain("\n                 accuracy on held-out digits\n                 old camera   new camera")
     for release in (summary.first_release, summary.second_release):
         timeline.plain(f"  release {release.version:<6} {release.accuracy:>10.3f} {release.accuracy_on_shifted:>12.3f}")
@@ -178,12 +185,10 @@ def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
         f"\n  spans                       {summary.spans}"
         f"\n  samples                     {summary.audit.collected} collected, {summary.audit.lost} lost, "
         f"{summary.audit.duplicated} duplicated"
-        f"\n  seconds                     {', '.join(f'{stage} {s:.0f}' for stage, s in summary.seconds.items())}"
-        f"\n\n  summary   {file}"
+        f"\n  seconds                     {', '.join(f'{stage} {s:.0f}' for stage, s in summary.seconds.items())}\n"
     )
     for report in demo.reports:
         timeline.plain(f"  report    {report}")
-    timeline.plain(f'\n  Airflow\'s UI on this state:   make airflow ARGS="--home {demo.folder}"\n')
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ml.parallel import map_ahead
 from ml.storage import Storage, open_storage
 from scripts.airflow_api import ApiError
 from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.airflow_runs import AirflowRuns
 from scripts.demo_target import DemoTarget
 from scripts.demo_timeline import DemoError, Timeline
 from scripts.model_side import ModelSide, tfx_python
@@ -30,6 +31,40 @@ class Demo(Protocol[Result]):
     def run(self) -> Result: ...
 
     def stop(self) -> None: ...
+
+
+class Deployment(Protocol):
+    """A Respan that a demo is played in. ``folder`` is the demo's own; its pictures are in ``folder/data``."""
+
+    folder: Path
+    model_side: ModelSide
+
+    @property
+    def airflow(self) -> AirflowRuns: ...
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    def storage(self, pipeline: str) -> Storage: ...
+
+    def install(self, pipeline: str) -> None:
+        """Makes room for the story, and puts ``pipeline`` there as the story wants it."""
+
+    def start(self, *dag_ids: str) -> None:
+        """Draws the pictures, and returns when Airflow runs and knows ``dag_ids``."""
+
+    def stop(self) -> None: ...
+
+
+def collect(deployment: Deployment, pipeline: str, name: str) -> int:
+    """The pictures of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its final
+    name. How many they are."""
+    storage = deployment.storage(pipeline)
+    files = sorted((deployment.folder / "data" / name).glob("*/*.png"))
+    for _ in map_ahead(lambda file: storage.upload(file, inbox(f"{file.parent.name}/{file.name}")), files):
+        pass
+    return len(files)
 
 
 class DemoDeployment:
@@ -56,14 +91,13 @@ class DemoDeployment:
     def storage(self, pipeline: str) -> Storage:
         return open_storage(self.airflow.environment["RESPAN_STORAGE"]).child(pipeline)
 
-    def collect(self, pipeline: str, name: str) -> int:
-        """The pictures of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its
-        final name. How many they are."""
-        storage = self.storage(pipeline)
-        files = sorted((self.folder / "data" / name).glob("*/*.png"))
-        for _ in map_ahead(lambda file: storage.upload(file, inbox(f"{file.parent.name}/{file.name}")), files):
-            pass
-        return len(files)
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def install(self, pipeline: str) -> None:
+        self.clear()
+        self.target.install(pipeline, self.pipelines)
 
     def clear(self) -> None:
         """Removes what an earlier demo left, also one that was killed."""
@@ -85,7 +119,7 @@ class DemoDeployment:
         if meanwhile:
             meanwhile()
         self.airflow.wait_for_dags(*dag_ids)
-        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.password})")
+        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.user.password})")
 
     def stop(self) -> None:
         """Ends Airflow and the warm process."""
@@ -100,7 +134,7 @@ def play(demo: Demo[T], timeline: Timeline) -> T | int:
         try:
             return demo.run()
         finally:
-            timeline.headline("Stopping Airflow")
+            timeline.headline("Stopping")
             demo.stop()
     except KeyboardInterrupt:
         timeline.plain("interrupted; nothing is left running")

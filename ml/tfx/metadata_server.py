@@ -97,7 +97,9 @@ class ServerDatabase:
         with _told(), _connect(self.server) as connection:
             there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.name]).fetchone()
             if there is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name)))
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(self.name))
+                )
 
     def lock(self, name: str) -> ServerLock:
         return ServerLock(self.server, f"{self.pipeline}.{name}")
