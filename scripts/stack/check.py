@@ -150,7 +150,7 @@ class Check:
     def _memory(self) -> dict[str, int]:
         """How much of each kind of state there is."""
         listed = json.loads(self.engine.tools("python", "-m", "ml", "release", "list", FIRST, "--json"))
-        query = 'SELECT count(*) FROM "Execution"'
+        query = "SELECT count(*) FROM Execution"
         psql = ["psql", "--username", "postgres", "--tuples-only", "--no-align", "--dbname", f"respan_{FIRST}"]
         rows = run([*self.engine.compose, "exec", "-T", "postgres", *psql, "--command", query])
         return {
