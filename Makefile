@@ -13,11 +13,11 @@ ARGS ?=
 AIRFLOW := "$$RESPAN_HOME/envs/airflow/bin/python"
 TFX := "$$RESPAN_HOME/envs/tfx/bin/python"
 
-# The first Python that runs: any of them can do the set-up, which looks for the right ones itself.
-define SETUP
+# With the first Python that runs: any of them can do the set-up, which looks for the right ones itself.
+define RUN
 for python in "$$RESPAN_HOME/envs/bootstrap/bin/python" python3 python3.13 python3.12 python3.11 \
     /usr/bin/python3 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[1-3].*/bin/python3; do \
-  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && exec "$$python" -m scripts.setup $(1); \
+  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && exec "$$python" -m $(1); \
 done; echo "make: no Python found: install Python 3.11 or newer" >&2; exit 1
 endef
 
@@ -27,7 +27,7 @@ help:  ## show this list
 
 .PHONY: setup
 setup:  ## make both environments ready, and no more
-	@$(call SETUP)
+	@$(call RUN,scripts.setup)
 
 .PHONY: demo
 demo: setup  ## watch a deployed model fail on new data and mend itself, in a real Airflow
@@ -68,12 +68,16 @@ docs: setup  ## write docs/settings.md from the settings' own descriptions
 
 .PHONY: lock
 lock:  ## compile the locks anew from the .in files
-	@$(call SETUP,lock)
+	@$(call RUN,scripts.setup lock)
+
+.PHONY: stack-env
+stack-env:  ## write .env, with new secrets, for docker-compose.yaml
+	@$(call RUN,scripts.stack.env_file)
 
 .PHONY: clean
 clean:  ## remove caches and all state in RESPAN_HOME; the environments stay
-	@$(call SETUP,clean)
+	@$(call RUN,scripts.setup clean)
 
 .PHONY: distclean
 distclean:  ## remove caches, state and environments
-	@$(call SETUP,distclean)
+	@$(call RUN,scripts.setup distclean)

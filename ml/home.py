@@ -13,6 +13,9 @@ from ml.storage import Storage, open_storage
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+#: The database server of ML Metadata on the local target, ``postgresql://user:password@host:port/database``.
+METADATA_VARIABLE = "RESPAN_METADATA"
+
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:
     """``RESPAN_HOME``: all run-time state that is not in the storage root. Default: ``var`` in the project."""
@@ -30,7 +33,7 @@ def pipeline_storage(pipeline: str) -> Storage:
 
 
 def metadata_file(pipeline: str) -> Path:
-    """The SQLite file of the pipeline's ML Metadata store on the local target."""
+    """The SQLite file of the pipeline's ML Metadata store on the local target, where no server is named."""
     return home() / "metadata" / f"{check_pipeline_name(pipeline)}.sqlite"
 
 

@@ -19,7 +19,7 @@ from ml import layout, windows
 from ml.audit import audit
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
-from ml.home import pipeline_folder, pipeline_storage
+from ml.home import METADATA_VARIABLE, pipeline_folder, pipeline_storage
 from ml.kinds import kind_of
 from ml.records import Record
 from ml.runs import start_run
@@ -37,7 +37,7 @@ _HELD_BACK = "held back"
 #: One sample of so many is held back from the training, for the evaluation.
 _SHARE = 4
 
-_PLACES = ("RESPAN_HOME", "RESPAN_STORAGE", "TMPDIR")
+_PLACES = ("RESPAN_HOME", "RESPAN_STORAGE", METADATA_VARIABLE, "TMPDIR")
 
 
 class HeldBack(Record):
@@ -181,6 +181,7 @@ def _own_places(keep: Path | None) -> Iterator[Path]:
             {
                 "RESPAN_HOME": str(folder / "home"),
                 "RESPAN_STORAGE": f"file://{folder / 'storage'}",
+                METADATA_VARIABLE: None,
                 "TMPDIR": str(temporary),
             }
         )

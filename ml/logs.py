@@ -10,7 +10,7 @@ import sys
 import warnings
 
 #: What every command sets where its caller hasn't.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "GRPC_VERBOSITY": "ERROR", "GLOG_minloglevel": "2"}
 
 
 def quiet() -> None:

@@ -1,4 +1,4 @@
-"""Airflow's REST API, version 2, with the password that its simple auth manager generates for the local admin."""
+"""Airflow's REST API, version 2, as a user that Airflow's own sign-in knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 # A proxy named in the environment is not for 127.0.0.1.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -30,25 +30,44 @@ class ApiError(RuntimeError):
         return self.status == 500 and '"Database error"' in str(self)
 
 
-class AirflowApi:
-    """Requests to one Airflow.
+class User(Protocol):
+    """Who signs in. ``password`` is asked for at each sign-in."""
 
-    :param url: where it listens.
-    :param passwords: the file into which its API server writes the passwords that it generates.
-    """
+    @property
+    def name(self) -> str: ...
 
-    def __init__(self, url: str, passwords: Path) -> None:
-        self._url, self._passwords = url, passwords
-        self._token: str | None = None
+    @property
+    def password(self) -> str: ...
+
+
+class LocalAdmin:
+    """The user ``admin`` of the simple auth manager, whose password the API server writes into the file ``passwords``
+    once it has started."""
+
+    name = "admin"
+
+    def __init__(self, passwords: Path) -> None:
+        self._passwords = passwords
 
     @property
     def password(self) -> str:
-        """The local user ``admin``'s. It exists once the API server has started."""
-        password: str = json.loads(self._passwords.read_text("utf-8"))["admin"]
+        password: str = json.loads(self._passwords.read_text("utf-8"))[self.name]
         return password
 
+
+class AirflowApi:
+    """Requests to the Airflow at ``url``, as ``user``."""
+
+    def __init__(self, url: str, user: User) -> None:
+        self._url, self.user = url, user
+        self._token: str | None = None
+
     def get(self, path: str) -> Any:
-        return self._call("GET", path)
+        """Asks once more where no answer comes in time: a busy machine may be slow, and asking changes nothing."""
+        try:
+            return self._call("GET", path)
+        except TimeoutError:
+            return self._call("GET", path)
 
     def post(self, path: str, body: Any) -> Any:
         return self._call("POST", path, body)
@@ -68,9 +87,9 @@ class AirflowApi:
         return health
 
     def token(self) -> str:
-        """A bearer token of the admin, asked for once."""
+        """A bearer token of the user, asked for once."""
         if self._token is None:
-            login = {"username": "admin", "password": self.password}
+            login = {"username": self.user.name, "password": self.user.password}
             self._token = str(self._send("POST", "/auth/token", login, {})["access_token"])
         return self._token
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from scripts.airflow_api import AirflowApi
+from scripts.airflow_api import AirflowApi, LocalAdmin
 from scripts.airflow_runs import AirflowRuns, LocalAirflowError
 
 __all__ = ["PROJECT", "LocalAirflow", "LocalAirflowError"]
@@ -98,7 +98,7 @@ class LocalAirflow(AirflowRuns):
             **(environment or {}),
         }
         passwords = self.home / "airflow" / "simple_auth_manager_passwords.json.generated"
-        super().__init__(AirflowApi(self.url, passwords), logs=self.home / "airflow" / "logs")
+        super().__init__(AirflowApi(self.url, LocalAdmin(passwords)), logs=self.home / "airflow" / "logs")
 
     @property
     def url(self) -> str:

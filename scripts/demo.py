@@ -21,10 +21,10 @@ from ml import releases, windows
 from ml.errors import DataError
 from ml.home import home
 from ml.settings import load_settings
-from scripts.demo_deployment import DemoDeployment, play
+from scripts.demo_deployment import DemoDeployment, Deployment, collect, play
 from scripts.demo_stories import CLASSIFICATION, STORIES, Story, story_of
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
-from scripts.demo_target import TARGETS, DemoTarget, demo_target
+from scripts.demo_target import TARGETS, demo_target
 from scripts.demo_timeline import DemoError, Timeline, Watcher
 from scripts.model_side import tfx_python
 
@@ -32,13 +32,12 @@ _PATIENCE_SECONDS = 900.0
 
 
 class Demo:
-    """One run of the demo, stage by stage, in ``folder``."""
+    """One run of the demo, stage by stage, in a Respan that has seen no sample of ``pipeline`` yet."""
 
-    def __init__(self, folder: Path, story: Story, timeline: Timeline, target: DemoTarget) -> None:
-        self.story, self.pipeline, self.timeline, self.target = story, story.pipeline, timeline, target
-        self.deployment = DemoDeployment(folder, timeline, target)
-        self.folder, self.airflow, self.model_side = folder, self.deployment.airflow, self.deployment.model_side
-        self.storage = self.deployment.storage(self.pipeline)
+    def __init__(self, deployment: Deployment, story: Story, timeline: Timeline) -> None:
+        self.story, self.pipeline, self.timeline, self.deployment = story, story.pipeline, timeline, deployment
+        self.folder, self.airflow, self.model_side = deployment.folder, deployment.airflow, deployment.model_side
+        self.storage = deployment.storage(self.pipeline)
         self.evaluation, self.retraining, self.training = (
             f"{self.pipeline}.{stage}" for stage in ("evaluation", "retraining", "training")
         )
@@ -97,15 +96,15 @@ class Demo:
         self.deployment.stop()
 
     def _begin(self) -> None:
-        self.timeline.headline(f"Starting Airflow in {self.folder}; drawing {self.story.things} with two cameras")
-        self.deployment.clear()
-        self.target.install(self.pipeline, self.deployment.pipelines)
+        place = self.deployment.place
+        self.timeline.headline(f"Starting Airflow in {place}; drawing {self.story.things} with two cameras")
+        self.deployment.install(self.pipeline)
         self.deployment.start(self.story.data, self.evaluation, self.retraining, self.training)
         self._ends("start")
 
     def _collect(self, name: str, source: str) -> None:
         self.timeline.headline(f"Images of {source} arrive in the inbox")
-        count = self.deployment.collect(self.pipeline, name)
+        count = collect(self.deployment, self.pipeline, name)
         self.timeline.line(f"{count} samples")
         self.collected += count
 
@@ -162,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         story = story_of(chosen.pipeline)
         with demo_target(chosen.target, home() / "demo-cloud", tfx_python(home())) as target:
-            return _play(Demo(folder, story, timeline, target), folder, timeline)
+            return _play(Demo(DemoDeployment(folder, timeline, target), story, timeline), folder, timeline)
     except DemoError as error:
         timeline.plain(f"\nThe demo failed. {error}")
         return 1
@@ -174,14 +173,23 @@ def _play(demo: Demo, folder: Path, timeline: Timeline) -> int:
         return summary
     file = folder / "summary.json"
     file.write_text(json.dumps(summary.document(), indent=1) + "\n", "utf-8")
-    _tell(summary, demo, timeline, file)
+    kept = judge(summary, demo)
+    timeline.plain(f"\n  summary   {file}")
+    timeline.plain(f'  Airflow\'s UI on this state:   make airflow ARGS="--home {folder}"\n')
+    return 0 if kept else 1
+
+
+def judge(summary: Summary, demo: Demo) -> bool:
+    """Tells people what came of ``demo``, and whether all that it promises was kept."""
+    _tell(summary, demo)
     broken = broken_promises(summary, demo.story, samples=demo.collected)
     for promise in broken:
-        timeline.plain(f"BROKEN: {promise}")
-    return 1 if broken else 0
+        demo.timeline.plain(f"BROKEN: {promise}")
+    return not broken
 
 
-def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
+def _tell(summary: Summary, demo: Demo) -> None:
+    timeline = demo.timeline
     timeline.plain(
         f"\n                 {summary.metric} on held-out {demo.story.things}\n                 old camera   new camera"
     )
@@ -192,12 +200,10 @@ def _tell(summary: Summary, demo: Demo, timeline: Timeline, file: Path) -> None:
         f"\n  spans                       {summary.spans}"
         f"\n  samples                     {summary.audit.collected} collected, {summary.audit.lost} lost, "
         f"{summary.audit.duplicated} duplicated"
-        f"\n  seconds                     {', '.join(f'{stage} {s:.0f}' for stage, s in summary.seconds.items())}"
-        f"\n\n  summary   {file}"
+        f"\n  seconds                     {', '.join(f'{stage} {s:.0f}' for stage, s in summary.seconds.items())}\n"
     )
     for report in demo.reports:
         timeline.plain(f"  report    {report}")
-    timeline.plain(f'\n  Airflow\'s UI on this state:   make airflow ARGS="--home {demo.folder}"\n')
 
 
 if __name__ == "__main__":

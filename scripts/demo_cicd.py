@@ -24,7 +24,7 @@ from ml.home import home
 from scripts.airflow_local import PROJECT
 from scripts.code_repository import BRANCH, CodeRepository
 from scripts.container_engine import container_engine
-from scripts.demo_deployment import DemoDeployment, play
+from scripts.demo_deployment import DemoDeployment, collect, play
 from scripts.demo_stories import CLASSIFICATION
 from scripts.demo_timeline import Timeline, Watcher
 
@@ -140,7 +140,7 @@ class CiCdDemo:
     def _begin(self) -> None:
         """The first pictures become span 1, on which every training runs, and later revisions are compared with the
         installed one."""
-        self.deployment.collect(PIPELINE, "first")
+        collect(self.deployment, PIPELINE, "first")
         model_side = self.deployment.model_side
         model_side.json("ci-cd", "mark-processed", PIPELINE, "--branch", BRANCH, "--revision", self.installed)
         batch = model_side.json("batch", "freeze", PIPELINE, "--run-id", "first")["batch"]

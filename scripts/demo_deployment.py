@@ -19,6 +19,7 @@ from ml.settings import load_settings
 from ml.storage import Storage, open_storage
 from scripts.airflow_api import ApiError
 from scripts.airflow_local import LocalAirflow, LocalAirflowError
+from scripts.airflow_runs import AirflowRuns
 from scripts.demo_target import DemoTarget
 from scripts.demo_timeline import DemoError, Timeline
 from scripts.model_side import ModelSide, tfx_python
@@ -33,6 +34,41 @@ class Demo(Protocol[Result]):
     def run(self) -> Result: ...
 
     def stop(self) -> None: ...
+
+
+class Deployment(Protocol):
+    """A Respan that a demo is played in. ``folder`` is the demo's own; its pictures are in ``folder/data``."""
+
+    folder: Path
+    model_side: ModelSide
+
+    @property
+    def airflow(self) -> AirflowRuns: ...
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    def storage(self, pipeline: str) -> Storage: ...
+
+    def install(self, pipeline: str) -> None:
+        """Makes room for the story, and puts ``pipeline`` there as the story wants it."""
+
+    def start(self, data: str, *dag_ids: str) -> None:
+        """Has the module ``data`` draw its pictures, and returns when Airflow runs and knows ``dag_ids``."""
+
+    def stop(self) -> None: ...
+
+
+def collect(deployment: Deployment, pipeline: str, name: str) -> int:
+    """The files of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its final
+    name. How many samples they are."""
+    storage, kind = deployment.storage(pipeline), kind_of(load_settings(pipeline))
+    folder = deployment.folder / "data" / name
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.png"))
+    for _ in map_ahead(lambda name: storage.upload(folder / name, inbox(name)), names):
+        pass
+    return len({part.sample for part in map(kind.part_of, names) if isinstance(part, Part)})
 
 
 class DemoDeployment:
@@ -59,15 +95,13 @@ class DemoDeployment:
     def storage(self, pipeline: str) -> Storage:
         return open_storage(self.airflow.environment["RESPAN_STORAGE"]).child(pipeline)
 
-    def collect(self, pipeline: str, name: str) -> int:
-        """The files of set ``name`` appear in the inbox as a collector's would: each at once, complete, under its
-        final name. How many samples they are."""
-        storage, kind = self.storage(pipeline), kind_of(load_settings(pipeline))
-        folder = self.folder / "data" / name
-        names = sorted(file.relative_to(folder).as_posix() for file in folder.glob("*/*.png"))
-        for _ in map_ahead(lambda name: storage.upload(folder / name, inbox(name)), names):
-            pass
-        return len({part.sample for part in map(kind.part_of, names) if isinstance(part, Part)})
+    @property
+    def place(self) -> str:
+        return str(self.folder)
+
+    def install(self, pipeline: str) -> None:
+        self.clear()
+        self.target.install(pipeline, self.pipelines)
 
     def clear(self) -> None:
         """Removes what an earlier demo left, also one that was killed."""
@@ -87,7 +121,7 @@ class DemoDeployment:
         if meanwhile:
             meanwhile()
         self.airflow.wait_for_dags(*dag_ids)
-        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.password})")
+        self.timeline.line(f"Airflow is at {self.airflow.url} (user admin, password {self.airflow.api.user.password})")
 
     def stop(self) -> None:
         """Ends Airflow and the warm process."""
@@ -102,7 +136,7 @@ def play(demo: Demo[T], timeline: Timeline) -> T | int:
         try:
             return demo.run()
         finally:
-            timeline.headline("Stopping Airflow")
+            timeline.headline("Stopping")
             demo.stop()
     except KeyboardInterrupt:
         timeline.plain("interrupted; nothing is left running")

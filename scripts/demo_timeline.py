@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from scripts.airflow_api import ApiError
-from scripts.airflow_local import LocalAirflow
+from scripts.airflow_runs import AirflowRuns
 
 _MARKS = {"running": "▶", "deferred": "…", "success": "✓", "failed": "✗", "up_for_retry": "↻", "upstream_failed": "✗"}
 _LAST_LINES = 15
@@ -47,7 +47,7 @@ class Timeline:
 class Watcher:
     """Follows the runs of some DAGs through Airflow's API and tells each change of a task's state."""
 
-    def __init__(self, airflow: LocalAirflow, dag_ids: Sequence[str], timeline: Timeline) -> None:
+    def __init__(self, airflow: AirflowRuns, dag_ids: Sequence[str], timeline: Timeline) -> None:
         self._airflow, self._dag_ids, self._timeline = airflow, dag_ids, timeline
         #: DAGs whose runs may fail without ending the demo.
         self.may_fail: Sequence[str] = ()
@@ -114,7 +114,7 @@ class Watcher:
         return "\n".join([*lines, f"logs: {self._logs()}/dag_id={dag_id}/run_id={run_id}"])
 
     def _logs(self) -> str:
-        return str(self._airflow.home / "airflow" / "logs")
+        return str(self._airflow.logs)
 
 
 def _started(task: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from tfx import v1 as tfx
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
 from ml.kinds import kind_of
 from ml.settings import Settings
@@ -32,7 +31,8 @@ _FITTING = {"epochs", "batch_size", "learning_rate", "seed"}
 def create_pipeline(
     settings: Settings, run: RunSpec, *, beam_arguments: list[str] = BEAM_ARGUMENTS
 ) -> tfx.dsl.Pipeline:
-    """The pipeline of one run. Local where ``run.metadata_file`` is set; else the target brings its own metadata."""
+    """The pipeline of one run. It names no metadata store: Vertex brings its own, and a local run opens the one of
+    :func:`ml.tfx.metadata_places.metadata_place`, whose password belongs into no compiled pipeline."""
     example_gen = WindowExampleGen(files=dict(run.files), fingerprint=run.fingerprint).with_id("ImportExampleGen")
     schema_gen = ImportSchemaGen(schema_file=run.schema_file)
     statistics_gen = tfx.components.StatisticsGen(
@@ -102,9 +102,6 @@ def create_pipeline(
         components=[*components, trainer, resolver, evaluator, pusher],
         enable_cache=True,
         beam_pipeline_args=beam_arguments,
-        metadata_connection_config=(
-            sqlite_metadata_connection_config(run.metadata_file) if run.metadata_file else None
-        ),
     )
 
 

@@ -1,13 +1,8 @@
-"""ML Metadata on SQLite, shared by processes that run nodes at the same time."""
+"""ML Metadata, shared by processes that run nodes at the same time."""
 
 from __future__ import annotations
 
-import fcntl
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from io import BufferedWriter
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2
@@ -15,42 +10,22 @@ from tfx.orchestration import metadata
 from tfx.orchestration.portable.mlmd import context_lib, execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
-
-class FileLock(AbstractContextManager["FileLock"]):
-    """Held by one process at a time; others wait. The operating system frees it when its holder dies, however."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._stream: BufferedWriter | None = None
-
-    def __enter__(self) -> FileLock:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self._file.open("ab")
-        fcntl.flock(self._stream, fcntl.LOCK_EX)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+from ml.tfx.metadata_places import MetadataPlace
 
 
 class LockedMetadata(metadata.Metadata):
     """TFX's handle on the store, which at most one process has open at a time.
 
-    TFX's driver and publisher read, decide and write in several transactions; SQLite would answer a second writer with
-    "database is locked", and two drivers could register the same type or context twice. They hold it for moments:
+    TFX's driver and publisher read, decide and write in several transactions: two drivers could register the same type
+    or context twice, and SQLite would answer a second writer with "database is locked". They hold it for moments:
     executors run without it.
     """
 
-    def __init__(self, file: Path) -> None:
-        config = metadata_store_pb2.ConnectionConfig()
-        config.sqlite.filename_uri = str(file)
-        config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        super().__init__(config)
-        self._lock = FileLock(file.with_name(file.name + ".lock"))
+    def __init__(self, place: MetadataPlace) -> None:
+        super().__init__(place.connection())
+        self._place = place
+        self._lock = place.lock("metadata")
+        self._prepared = False
         self._depth = 0
 
     def __enter__(self) -> LockedMetadata:
@@ -58,6 +33,9 @@ class LockedMetadata(metadata.Metadata):
             self._lock.__enter__()
         self._depth += 1
         try:
+            if not self._prepared:
+                self._place.prepare()
+                self._prepared = True
             super().__enter__()
         except BaseException:
             self._leave()

@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 from tfx.dsl.compiler import compiler, constants
 from tfx.dsl.io import fileio
@@ -16,12 +15,13 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from ml.errors import ComponentError, NotFoundError, RespanError
-from ml.home import home, pipeline_folder
+from ml.home import pipeline_folder
 from ml.pipeline_modules import bind_pipeline
 from ml.settings import Settings
 from ml.tfx.factory import create_pipeline
 from ml.tfx.failures import cause
-from ml.tfx.metadata import FileLock, LockedMetadata, node_execution
+from ml.tfx.metadata import LockedMetadata, node_execution
+from ml.tfx.metadata_places import metadata_place
 from ml.tfx.run_spec import RunSpec
 
 
@@ -46,8 +46,6 @@ class LocalRun:
     """
 
     def __init__(self, settings: Settings, spec: RunSpec) -> None:
-        if spec.metadata_file is None:
-            raise ValueError("a local run needs a metadata file")
         self._name = settings.name
         self._folder = pipeline_folder(settings.name)
         bind_pipeline(self._name, self._folder)
@@ -57,7 +55,8 @@ class LocalRun:
             self.compiled, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: spec.run_id}
         )
         self._deployment = runner_utils.extract_local_deployment_config(self.compiled)
-        self.metadata = LockedMetadata(Path(spec.metadata_file))
+        self._place = metadata_place(self._name)
+        self.metadata = LockedMetadata(self._place)
 
     @property
     def nodes(self) -> list[str]:
@@ -75,8 +74,7 @@ class LocalRun:
         node = self._node(node_id)
         bind_pipeline(self._name, self._folder)  # a run of another revision may have been compiled since
         started = time.monotonic()
-        lock = home() / "locks" / f"{self._name}.{self._spec.run_id}.{node_id}.lock"
-        with FileLock(lock):
+        with self._place.lock(f"{self._spec.run_id}.{node_id}"):
             before = node_execution(self.metadata, node)
             if before is not None and before.succeeded:
                 return NodeResult(node_id, True, before.id, time.monotonic() - started)

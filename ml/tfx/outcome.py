@@ -9,13 +9,13 @@ import tensorflow_model_analysis as tfma
 
 from ml import layout
 from ml.errors import ComponentError, NotFoundError
-from ml.home import metadata_file
 from ml.kinds import kind_of
 from ml.local_copy import local_folder, stored_name
 from ml.runs import TrainingRun, code_of, read_run
 from ml.settings import load_settings
 from ml.storage import Storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
+from ml.tfx.metadata_places import metadata_place
 from ml.vertex_records import RunOutputs
 
 #: The marker of a complete SavedModel; Pusher writes it last.
@@ -58,7 +58,7 @@ def run_outcome(pipeline: str, storage: Storage, run_id: str) -> RunOutcome:
 def _outputs(pipeline: str, storage: Storage, run: TrainingRun) -> dict[str, dict[str, str]]:
     """What the run's components gave: component → output → URI."""
     if run.target == "local":
-        return run_outputs(LockedMetadata(metadata_file(pipeline)), run.run)
+        return run_outputs(LockedMetadata(metadata_place(pipeline)), run.run)
     name = layout.run(run.run, layout.RUN_OUTPUTS)
     try:
         outputs = RunOutputs.from_json(storage.read(name)).outputs

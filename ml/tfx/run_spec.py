@@ -22,4 +22,3 @@ class RunSpec:
     sources: str
     fingerprint: str = ""
     files: Mapping[str, list[str]] = field(default_factory=dict)
-    metadata_file: str | None = None

@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from ml import layout
 from ml.errors import ConflictError, NotFoundError, SettingsError
-from ml.home import metadata_file, pipeline_folder, pipeline_storage
+from ml.home import pipeline_folder, pipeline_storage
 from ml.runs import TrainingRun
 from ml.settings import Settings, load_settings
 from ml.storage import ABSENT, Storage
@@ -33,7 +33,6 @@ def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
     """The run as the factory needs it. Raises ``NotFoundError`` where the pipeline has no schema yet, and
     ``SettingsError`` where it has one that can't be read."""
     files, fingerprint = window_files(storage, run.window)
-    metadata = metadata_file(settings.name)
     return RunSpec(
         run_id=run.run,
         pipeline_root=storage.uri(layout.ARTIFACTS),
@@ -42,7 +41,6 @@ def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
         sources=sources_version(settings),
         fingerprint=fingerprint,
         files=files,
-        metadata_file=str(metadata),
     )
 
 

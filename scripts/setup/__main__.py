@@ -1,5 +1,6 @@
-"""``python3 -m scripts.setup [lock|clean|distclean]``: makes both environments ready; compiles the locks anew; removes
-caches and state; removes the environments as well."""
+"""``python3 -m scripts.setup [airflow|tfx|lock|clean|distclean]``: makes both environments ready, or one of them as a
+container image needs it, without what only tests use; compiles the locks anew; removes caches and state; removes the
+environments as well."""
 
 from __future__ import annotations
 
@@ -12,16 +13,18 @@ from types import FrameType
 
 from scripts.setup.build import compile_locks, set_up
 from scripts.setup.cleaning import clean
+from scripts.setup.environments import AIRFLOW_ALONE, environments
 from scripts.setup.failure import SetupError
 from scripts.setup.steps import say
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+COMMANDS = ("setup", "airflow", "tfx", "lock", "clean", "distclean")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0: done; 1: a problem, told in one line; 2: wrong arguments; 130: interrupted."""
     command = arguments[0] if arguments else "setup"
-    if len(arguments) > 1 or command not in ("setup", "lock", "clean", "distclean"):
+    if len(arguments) > 1 or command not in COMMANDS:
         say((__doc__ or "").strip())
         return 2
     home = Path(os.environ.get("RESPAN_HOME") or PROJECT / "var").absolute()
@@ -29,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if command == "setup":
             set_up(PROJECT, home, os.environ)
+        elif command in ("airflow", "tfx"):
+            wanted = [each for each in environments(AIRFLOW_ALONE) if each.name == command]
+            set_up(PROJECT, home, os.environ, wanted)
         elif command == "lock":
             compile_locks(PROJECT, home, os.environ)
         else:

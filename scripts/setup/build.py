@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,13 +30,16 @@ from scripts.setup.steps import Steps, say
 BOOTSTRAP_PYTHONS = tuple((3, minor) for minor in (11, 12, 13, 14, 10))
 
 
-def set_up(project: Path, home: Path, variables: Mapping[str, str]) -> None:
-    """Makes both environments what their locks say. Does nothing, and runs nothing, where they are already.
+def set_up(
+    project: Path, home: Path, variables: Mapping[str, str], wanted: Sequence[Environment] | None = None
+) -> None:
+    """Makes environments (``wanted``, or both) what their locks say. Does nothing, and runs nothing, where they are
+    already.
 
     Safe to call at any time, by any number of processes: one builds, the others wait for it.
     Raises ``SetupError`` before any work where an interpreter is missing.
     """
-    wanted = environments()
+    wanted = environments() if wanted is None else wanted
     if all(up_to_date(project, each, home / "envs" / each.name, variables) for each in wanted):
         return
     with only_one(home) as held:

@@ -42,6 +42,7 @@ class Flavour:
 
 
 AIRFLOW = Flavour("Airflow 3.3", (locks.AIRFLOW, locks.AIRFLOW_DEV), None, "import airflow")
+AIRFLOW_ALONE = Flavour("Airflow 3.3 without tools for tests", (locks.AIRFLOW,), None, "import airflow")
 TFX_1_16 = Flavour("TFX 1.16", (locks.TFX_1_16,), "pyfarmhash", "import tfx.v1")
 TFX_1_21 = Flavour("TFX 1.21", (locks.TFX_1_21,), "pyfarmhash", "import tfx.v1")
 
@@ -59,11 +60,11 @@ class Environment:
     flavours: tuple[Flavour, ...]
 
 
-def environments() -> tuple[Environment, Environment]:
+def environments(airflow: Flavour = AIRFLOW) -> tuple[Environment, Environment]:
     """Airflow's and TFX's, for this machine. Raises ``SetupError`` where TFX can't run at all."""
     tfx = (TFX_1_21, TFX_1_16) if host.glibc() >= NEW_GLIBC else (TFX_1_16,)
     return (
-        Environment("airflow", "RESPAN_SETUP_AIRFLOW_PYTHON", (AIRFLOW,)),
+        Environment("airflow", "RESPAN_SETUP_AIRFLOW_PYTHON", (airflow,)),
         Environment("tfx", "RESPAN_SETUP_TFX_PYTHON", tfx),
     )
 

@@ -97,7 +97,7 @@ def test_the_github_actions_job_ships_a_revision_of_another_branch(shipped: Ship
     code, airflow = shipped.code, shipped.code.deployment.airflow
     more = code.repository.edited("README.md", lambda text: text + "\nOn a branch.\n")
     revision = code.repository.push("Words on a branch", more, branch="feature")
-    login = {"AIRFLOW_USERNAME": "admin", "AIRFLOW_PASSWORD": airflow.api.password}
+    login = {"AIRFLOW_USERNAME": "admin", "AIRFLOW_PASSWORD": airflow.api.user.password}
     done = run_job(airflow.url, SHIPPED_PIPELINE, {"REVISION": revision, "BRANCH": "feature", **login})
     assert done.returncode == 0, done.stdout + done.stderr
     run_id = f"github-{revision}"

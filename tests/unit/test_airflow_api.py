@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.airflow_api import AirflowApi, ApiError
+from scripts.airflow_api import AirflowApi, ApiError, LocalAdmin
 from tests.loopback import listening
 
 _BUSY = {"detail": {"reason": "Database error", "statement": "hidden", "orig_error": "hidden"}}
@@ -42,7 +42,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowApi]
     passwords.write_text('{"admin": "secret"}', "utf-8")
     _Airflow.asked = []
     with listening(_Airflow) as url:
-        yield AirflowApi(url, passwords)
+        yield AirflowApi(url, LocalAdmin(passwords))
 
 
 def test_a_request_that_the_busy_database_refused_is_asked_again(api: AirflowApi) -> None:

@@ -96,7 +96,7 @@ class Deployment:
 
     def push(self, revision: str, branch: str = "main") -> int:
         """What the GitHub Actions job does for a push; its exit code."""
-        login = {"AIRFLOW_USERNAME": "admin", "AIRFLOW_PASSWORD": self.airflow.api.password}
+        login = {"AIRFLOW_USERNAME": "admin", "AIRFLOW_PASSWORD": self.airflow.api.user.password}
         done = run_job(self.airflow.url, "flowers", {"REVISION": revision, "BRANCH": branch, **login})
         assert "Traceback" not in done.stderr
         return done.returncode

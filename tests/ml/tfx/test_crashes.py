@@ -11,11 +11,12 @@ import pytest
 from tfx.orchestration.portable import execution_publish_utils
 from tfx.orchestration.portable.mlmd import context_lib
 
-from ml.home import PROJECT, metadata_file, pipeline_storage
+from ml.home import PROJECT, pipeline_storage
 from ml.kinds.image_classification.kind import KIND
 from ml.runs import read_run
 from ml.settings import load_settings
 from ml.tfx.metadata import LockedMetadata, run_outputs
+from ml.tfx.metadata_places import metadata_place
 from ml.tfx.node import LocalRun
 from tests.ml.tfx.digits_pipeline import PIPELINE, prepare, write_digits_span
 
@@ -39,7 +40,7 @@ def _environment() -> dict[str, str]:
 
 def _states(home: Path) -> list[tuple[str, str]]:
     """(component type, state) of every execution in the store."""
-    with LockedMetadata(metadata_file(PIPELINE)) as handle:
+    with LockedMetadata(metadata_place(PIPELINE)) as handle:
         types = {kind.id: kind.name.rsplit(".", 1)[-1] for kind in handle.store.get_execution_types()}
         found = handle.store.get_executions()
     return sorted((types[one.type_id], one.State.Name(one.last_known_state)) for one in found)

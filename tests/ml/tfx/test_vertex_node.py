@@ -17,11 +17,12 @@ import tensorflow as tf
 from ml.ci_cd.modules import copy_modules
 from ml.ci_cd.records import Scope
 from ml.errors import ComponentError, DataError, NotFoundError, SettingsError
-from ml.home import PROJECT, metadata_file, pipeline_folder, pipeline_storage
+from ml.home import PROJECT, pipeline_folder, pipeline_storage
 from ml.runs import read_run
 from ml.settings import load_settings
 from ml.storage import Storage, open_storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
+from ml.tfx.metadata_places import metadata_place
 from ml.tfx.vertex_spec import VertexPlace, compile_spec
 from tests.ml.tfx.digits_pipeline import FAST, PIPELINE
 
@@ -112,7 +113,7 @@ def ship(storage: Storage, folder: Path, line: str, instead: str) -> str:
 def trainer_inputs() -> dict[str, str]:
     """What the components before the Trainer gave in the run "first"."""
     run = read_run(pipeline_storage(PIPELINE), "first").run
-    outputs = run_outputs(LockedMetadata(metadata_file(PIPELINE)), run)
+    outputs = run_outputs(LockedMetadata(metadata_place(PIPELINE)), run)
     return {
         "examples": outputs["ImportExampleGen"]["examples"],
         "transform_graph": outputs["Transform"]["transform_graph"],

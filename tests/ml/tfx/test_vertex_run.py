@@ -22,6 +22,7 @@ from ml.scoring import score_folder
 from ml.settings import load_settings
 from ml.storage import Storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
+from ml.tfx.metadata_places import SqliteFile
 from ml.vertex_records import RunOutputs
 from tests.ml.tfx.digits_pipeline import PIPELINE, digits
 from tests.unit.data.cloud_process import BUCKET, cloud_process
@@ -142,7 +143,7 @@ def test_a_local_run_has_no_job(storage: Storage, capsys: pytest.CaptureFixture[
 def finished(trained_home: Path, storage: Storage) -> Storage:
     """A bucket in which the components of a run on Vertex AI, "first", wrote what the local run of that name did."""
     here = trained_home / "storage" / PIPELINE
-    outputs = run_outputs(LockedMetadata(metadata_file_in(trained_home)), read_run_in(here))
+    outputs = run_outputs(LockedMetadata(SqliteFile(metadata_file_in(trained_home))), read_run_in(here))
     for file in (here / layout.RUNS).rglob("*"):
         if file.is_file() and file.name != layout.RUN:
             storage.upload(file, file.relative_to(here).as_posix())

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 
 COMMANDS = {
     "airflow", "bench", "clean", "compile", "demo", "demo-cicd", "distclean", "docs", "help", "lint", "lock", "setup",
-    "test", "test-fast",
+    "stack-env", "test", "test-fast",
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

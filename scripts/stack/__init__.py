@@ -1,0 +1,1 @@
+"""The stack of ``docker-compose.yaml``: its secrets, its first start, its health, and the check of it all."""
