@@ -54,7 +54,7 @@ class Engine:
 
     def tools(self, *command: str, show: bool = False) -> str:
         """What ``command`` prints in the service ``tools``; ``show`` lets it print by itself."""
-        return run([*self.compose, "run", "--rm", "-T", "tools", *command], show=show)
+        return run([*self.compose, "--profile", "tools", "run", "--rm", "-T", "tools", *command], show=show)
 
     def kill(self, container: str) -> None:
         run([*self.engine, "kill", "--signal", "KILL", container])
