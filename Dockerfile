@@ -31,9 +31,10 @@ RUN --mount=type=cache,target=/var/cache/uv python3 -m scripts.setup tfx \
  && rm -rf /opt/envs/tfx/lib/python3.13/site-packages/tensorflow/include
 
 FROM system
+# A new volume takes its owner from the folder that it is mounted on.
 RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /var/lib/respan respan \
  && install --directory --owner respan --group 0 --mode 770 \
-    /var/lib/airflow /var/lib/airflow/logs /var/lib/respan /var/lib/storage
+    /var/lib/airflow /var/lib/airflow/logs /var/lib/pipelines /var/lib/respan /var/lib/serving /var/lib/storage
 COPY --from=airflow /opt/envs/airflow /opt/envs/airflow
 COPY --from=tfx /opt/envs/tfx /opt/envs/tfx
 COPY . /opt/respan

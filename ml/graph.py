@@ -50,15 +50,19 @@ def graph_file(pipeline: str) -> Path:
 
 
 def read_graph(pipeline: str) -> Graph:
-    """The compiled graph. Raises ``NotFoundError`` before the first ``compile``, ``SettingsError`` if it is damaged."""
+    """The compiled graph. Raises ``NotFoundError`` before the first ``compile``, ``SettingsError`` if it is damaged or
+    another pipeline's, as in a copied folder."""
     file = graph_file(pipeline)
     remedy = f"run: python -m ml compile {pipeline}"
     try:
-        return Graph.from_json(file.read_bytes())
+        graph = Graph.from_json(file.read_bytes())
     except FileNotFoundError:
         raise NotFoundError(f"{file} is missing; {remedy}") from None
     except ValidationError as error:
         raise SettingsError(f"{file} is not a compiled graph: {error.errors()[0]['msg']}; {remedy}") from error
+    if graph.pipeline != pipeline:
+        raise SettingsError(f"{file} is the graph of pipeline {graph.pipeline}; {remedy}")
+    return graph
 
 
 def graph_source(settings: Settings) -> str:

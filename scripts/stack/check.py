@@ -1,7 +1,8 @@
 """``python3 -m scripts.stack.check``: does with a new stack all that docs/stack.md promises, and prints what it saw.
 
 Needs a container engine, an ``.env``, and a stack that has seen no sample yet; ends with the stack running, with three
-workers. Exit code: 0 when every promise was kept, 1 when one was broken. Standard library only.
+workers. It removes nothing but what it made: backups are restored into a second stack, beside the first. Exit code: 0
+when every promise was kept, 1 when one was broken. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,25 +10,28 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.airflow_api import AirflowApi
 from scripts.airflow_runs import AirflowRuns, LocalAirflowError
+from scripts.stack.admin import stack_airflow
+from scripts.stack.engine import BrokenPromiseError, Engine
 from scripts.stack.env_file import PROJECT, values
 
 FIRST, SECOND = "image_classification", "second"
 _AIRFLOW = "/opt/envs/airflow/bin/python"
 _PATIENCE = 1200.0
+_COPY = "respan-restored"
 
 #: Makes the second pipeline, with a first span of pictures, as a person would with the commands in the README.
 _SECOND_PIPELINE = f"""set -e
 cp -r /opt/respan/ml/pipelines/{FIRST} /var/lib/pipelines/{SECOND}
+python -m ml compile {SECOND}
 python -m scripts.demo_data /tmp/pictures
 mkdir -p /var/lib/storage/{SECOND}/inbox
 cp -r /tmp/pictures/first/. /var/lib/storage/{SECOND}/inbox/
@@ -36,44 +40,32 @@ python -m ml span prepare {SECOND} first
 python -m ml batch settle {SECOND} first
 """
 
+PORTS = {"RESPAN_PORT": 8080, "RESPAN_MODEL_PORT": 8501}
 
-class BrokenPromiseError(Exception):
-    """What the stack should have done and didn't; one line."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """How the stack is spoken to: ``compose`` and ``engine`` are commands with their first arguments."""
-
-    compose: Sequence[str]
-    engine: Sequence[str]
-
-    def up(self, workers: int = 1) -> None:
-        """Returns when every service is healthy."""
-        run([*self.compose, "up", "--detach", "--wait", "--scale", f"worker={workers}"])
-
-    def tools(self, *command: str, show: bool = False) -> str:
-        """What ``command`` prints in the service ``tools``; ``show`` lets it print by itself."""
-        return run([*self.compose, "--profile", "tools", "run", "--rm", "-T", "tools", *command], show=show)
-
-    def kill(self, container: str) -> None:
-        run([*self.engine, "kill", "--signal", "KILL", container])
-
-
-class Admin:
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        self.name, self.password = secrets.get("AIRFLOW_ADMIN_USER") or "admin", secrets["AIRFLOW_ADMIN_PASSWORD"]
+_PSQL = ("psql", "--username", "postgres")
+#: The commands of docs/stack.md for backups.
+DUMP = ("pg_dumpall", "--username", "postgres", "--clean", "--if-exists")
+LOAD = (*_PSQL, "--quiet")
+PACK = ("tar", "-C", "/var/lib", "-c", "storage", "pipelines")
+UNPACK = ("tar", "-C", "/var/lib", "-x")
 
 
 class Check:
     """The steps, in order; each raises ``BrokenPromiseError`` or what the engine's command said."""
 
-    def __init__(self, engine: Engine, secrets: Mapping[str, str]) -> None:
-        self.engine = engine
-        port = secrets.get("RESPAN_PORT") or "8080"
-        self.airflow = AirflowRuns(
-            AirflowApi(f"http://127.0.0.1:{port}", Admin(secrets)), Path("/var/lib/airflow/logs")
-        )
+    def __init__(self, engine: Engine, settings: Mapping[str, str]) -> None:
+        self.engine, self.settings = engine, settings
+        self.ports = {name: int(settings.get(name) or port) for name, port in PORTS.items()}
+        self.airflow = self._airflow(self.ports["RESPAN_PORT"])
+
+    def _airflow(self, port: int) -> AirflowRuns:
+        return stack_airflow(f"http://127.0.0.1:{port}", self.settings)
+
+    def build(self) -> None:
+        since = time.monotonic()
+        self.engine.build()
+        size = self.engine.image_bytes(self.settings.get("RESPAN_IMAGE") or "respan:latest")
+        say(f"built in {time.monotonic() - since:.0f} s; the image has {size / 1e9:.2f} GB")
 
     def start(self) -> None:
         since = time.monotonic()
@@ -84,6 +76,15 @@ class Check:
         say(self.engine.tools("python", "-c", "import tfx; print('TFX', tfx.__version__)").strip())
         self.engine.tools(_AIRFLOW, "-m", "scripts.stack.demo", show=True)
 
+    def serve(self) -> None:
+        """The model server has what serves, also after a rollback to what isn't the newest version."""
+        newest, *earlier = self._versions()
+        self._serves(newest)
+        self.engine.tools("python", "-m", "ml", "release", "rollback", FIRST)
+        self._serves(earlier[0])
+        self.engine.tools("python", "-m", "ml", "release", "serve", FIRST, str(newest))
+        self._serves(newest)
+
     def side_by_side(self) -> None:
         """Two pipelines train at the same time on three workers."""
         self.engine.up(workers=3)
@@ -92,7 +93,8 @@ class Check:
         self.airflow.wait_for_dags(*dags, timeout=300)
         self.airflow.unpause(*dags)
         for attempt in (1, 2, 3):
-            runs = {dag: self.airflow.trigger(dag, run_id=f"side-by-side-{attempt}") for dag in dags}
+            more = {"settings": {"training.epochs": 20 + attempt}}  # than before: TFX's cache has the models of those
+            runs = {dag: self.airflow.trigger(dag, more, run_id=f"side-by-side-{attempt}") for dag in dags}
             for dag, run_id in runs.items():
                 self._ends_well(dag, run_id)
             one, other = (self._task(dag, run_id, "Trainer") for dag, run_id in runs.items())
@@ -113,14 +115,14 @@ class Check:
         run_id = self.airflow.trigger(dag, {"settings": {"training.epochs": 60}}, run_id="killed")
         trainer = self._running(dag, run_id, "Trainer")
         time.sleep(5)
-        self.engine.kill(trainer["hostname"])
+        self.engine.on_engine("kill", "--signal", "KILL", trainer["hostname"])
         say(f"kill -9 of worker {trainer['hostname']}, 5 s into Trainer")
         self._ends_well(dag, run_id)
         again = self._task(dag, run_id, "Trainer")
         say(f"Trainer succeeded in try {again['try_number']}, on worker {again['hostname']}")
         if again["hostname"] == trainer["hostname"]:
             raise BrokenPromiseError("the Trainer was not killed with its worker")
-        self._audit()
+        self._audit(self.engine)
 
     def drain(self) -> None:
         """A worker that is stopped finishes its task first."""
@@ -128,7 +130,7 @@ class Check:
         run_id = self.airflow.trigger(dag, {"settings": {"training.epochs": 40}}, run_id="drained")
         trainer = self._running(dag, run_id, "Trainer")
         since = time.monotonic()
-        run([*self.engine.engine, "stop", "--time", "600", trainer["hostname"]])
+        self.engine.on_engine("stop", "--time", "600", trainer["hostname"])
         done = self._task(dag, run_id, "Trainer")
         say(
             f"stopping worker {trainer['hostname']} took {time.monotonic() - since:.0f} s; its Trainer: {done['state']}"
@@ -138,29 +140,74 @@ class Check:
             raise BrokenPromiseError("the Trainer of a worker that was stopped had to be repeated")
 
     def down_and_up(self) -> None:
-        before = self._memory()
-        run([*self.engine.compose, "down"])
+        before = self._memory(self.engine, self.airflow)
+        self.engine.on_compose("down")
         self.engine.up(workers=3)
-        after = self._memory()
+        self._same(before, self._memory(self.engine, self.airflow), "down")
+        self._audit(self.engine)
+
+    def restore(self) -> None:
+        """Backups of databases and storage bring up the same Respan elsewhere."""
+        before = self._memory(self.engine, self.airflow)
+        ports = {name: port + 10 for name, port in self.ports.items()}
+        copy = self.engine.copy(_COPY, **{name: str(port) for name, port in ports.items()})
+        with tempfile.TemporaryDirectory() as folder:
+            databases, storage = Path(folder, "databases.sql"), Path(folder, "storage.tar")
+            self.engine.postgres(*DUMP, into=databases)
+            self.engine.tools(*PACK, into=storage)
+            say(f"backups: {databases.stat().st_size / 1e6:.1f} MB and {storage.stat().st_size / 1e6:.1f} MB")
+            self.engine.on_compose("stop")
+            try:
+                copy.up("postgres")
+                copy.postgres(*LOAD, given=databases)
+                copy.tools(*UNPACK, given=storage)
+                copy.up()
+                self._same(before, self._memory(copy, self._airflow(ports["RESPAN_PORT"])), "the backup")
+                self._audit(copy)
+            finally:
+                copy.on_compose("down", "--volumes")
+                self.engine.up(workers=3)
+
+    def _same(self, before: Mapping[str, int], after: Mapping[str, int], event: str) -> None:
         say(", ".join(f"{what}: {count}" for what, count in after.items()))
         if before != after:
-            raise BrokenPromiseError(f"before `down` there was {before}")
-        self._audit()
+            raise BrokenPromiseError(f"before {event} there was {before}")
 
-    def _memory(self) -> dict[str, int]:
+    def _memory(self, engine: Engine, airflow: AirflowRuns) -> dict[str, int]:
         """How much of each kind of state there is."""
-        listed = json.loads(self.engine.tools("python", "-m", "ml", "release", "list", FIRST, "--json"))
-        query = "SELECT count(*) FROM Execution"
-        psql = ["psql", "--username", "postgres", "--tuples-only", "--no-align", "--dbname", f"respan_{FIRST}"]
-        rows = run([*self.engine.compose, "exec", "-T", "postgres", *psql, "--command", query])
+        query = ("--command", "SELECT count(*) FROM Execution")
+        rows = engine.postgres(*_PSQL, "--tuples-only", "--no-align", "--dbname", f"respan_{FIRST}", *query)
         return {
-            "training runs": len(self.airflow.run_ids(f"{FIRST}.training")),
-            "releases": len(listed["releases"]),
-            "executions in ML Metadata": int(rows.strip().splitlines()[-1]),
+            "training runs": len(airflow.run_ids(f"{FIRST}.training")),
+            "releases": len(self._releases(engine)["releases"]),
+            "executions in ML Metadata": int(rows.splitlines()[-1]),
         }
 
-    def _audit(self) -> None:
-        told = json.loads(self.engine.tools("python", "-m", "ml", "audit", FIRST, "--json"))
+    def _releases(self, engine: Engine) -> dict[str, Any]:
+        listed: dict[str, Any] = json.loads(engine.tools("python", "-m", "ml", "release", "list", FIRST, "--json"))
+        return listed
+
+    def _versions(self) -> list[int]:
+        """The released ones, the newest first."""
+        return sorted((each["version"] for each in self._releases(self.engine)["releases"]), reverse=True)
+
+    def _serves(self, version: int) -> None:
+        url = f"http://127.0.0.1:{self.ports['RESPAN_MODEL_PORT']}/v1/models/{FIRST}"
+
+        def loaded() -> bool:
+            try:
+                with urllib.request.urlopen(url, timeout=10) as response:
+                    found = json.load(response)["model_version_status"]
+            except OSError:  # as before the first release
+                return False
+            return [int(each["version"]) for each in found if each["state"] == "AVAILABLE"] == [version]
+
+        since = time.monotonic()
+        self.airflow.until(loaded, 120, f"the model server doesn't serve version {version} alone")
+        say(f"the model server serves version {version} after {time.monotonic() - since:.0f} s")
+
+    def _audit(self, engine: Engine) -> None:
+        told = json.loads(engine.tools("python", "-m", "ml", "audit", FIRST, "--json"))
         say(f"audit: {told['collected']} samples collected, {told['lost']} lost, {told['duplicated']} duplicated")
         if told["lost"] or told["duplicated"]:
             raise BrokenPromiseError("the audit does not balance")
@@ -185,16 +232,6 @@ class Check:
         return {each["hostname"] for each in self.airflow.task_instances(dag, run_id) if each["hostname"]}
 
 
-def run(command: Sequence[str], *, show: bool = False) -> str:
-    """Raises ``BrokenPromiseError`` with the last words of a command that fails."""
-    output = None if show else subprocess.PIPE
-    done = subprocess.run(command, cwd=PROJECT, stdout=output, stderr=output, text=True, check=False)
-    if done.returncode:
-        words = ((done.stderr or "").strip() or (done.stdout or "").strip() or "see above").splitlines()
-        raise BrokenPromiseError(f"{shlex.join(command[:6])} … ended with {done.returncode}: {words[-1]}")
-    return done.stdout or ""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts.stack.check", description="Checks a new stack, end to end.")
     parser.add_argument("--compose", default="docker compose", help="the command of compose (default: %(default)s)")
@@ -205,12 +242,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Engine(shlex.split(chosen.compose), shlex.split(chosen.engine)), values((PROJECT / ".env").read_text("utf-8"))
     )
     every: Mapping[str, Callable[[], None]] = {
+        "build": check.build,
         "start": check.start,
         "demo": check.demo,
+        "serve": check.serve,
         "side-by-side": check.side_by_side,
         "kill": check.kill,
         "drain": check.drain,
         "down-and-up": check.down_and_up,
+        "restore": check.restore,
     }
     wanted = chosen.steps or list(every)
     if unknown := set(wanted) - set(every):

@@ -16,20 +16,12 @@ from pathlib import Path
 
 from ml.home import home, pipeline_storage
 from ml.storage import Storage
-from scripts.airflow_api import AirflowApi
-from scripts.airflow_runs import AirflowRuns
 from scripts.demo import Demo, judge
 from scripts.demo_deployment import play
 from scripts.demo_stories import CLASSIFICATION, STORIES
 from scripts.demo_timeline import DemoError, Timeline
 from scripts.model_side import ModelSide, tfx_python
-
-
-class Admin:
-    """The admin that ``scripts.stack.init`` made."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.name, self.password = environment["AIRFLOW_ADMIN_USER"], environment["AIRFLOW_ADMIN_PASSWORD"]
+from scripts.stack.admin import stack_airflow
 
 
 class Stack:
@@ -38,7 +30,7 @@ class Stack:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         self.place = environment["RESPAN_API"]
-        self.airflow = AirflowRuns(AirflowApi(self.place, Admin(environment)), Path("/var/lib/airflow/logs"))
+        self.airflow = stack_airflow(self.place, environment)
         self.model_side = ModelSide(tfx_python(home()), environment)
 
     def storage(self, pipeline: str) -> Storage:

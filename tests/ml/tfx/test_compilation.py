@@ -78,6 +78,14 @@ def test_a_pipeline_without_a_graph_says_how_to_compile_it(own_pipeline: Path) -
         read_graph("own_images")
 
 
+def test_the_graph_of_another_pipeline_is_not_taken_for_its_own(own_pipeline: Path) -> None:
+    shutil.copytree(own_pipeline, own_pipeline.parent / "copied")
+    with pytest.raises(SettingsError, match="graph of pipeline own_images; run: python -m ml compile copied"):
+        read_graph("copied")
+    assert run(["compile", "copied"]) == 0
+    assert read_graph("copied").pipeline == "copied"
+
+
 def test_a_pipelines_modules_are_those_of_the_folder_it_was_found_in(
     own_pipeline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

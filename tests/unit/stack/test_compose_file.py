@@ -78,6 +78,14 @@ def test_every_volume_is_named_and_the_only_folders_from_outside_are_read_only()
                 assert source in COMPOSE["volumes"]
 
 
+def test_where_a_volume_is_mounted_the_image_has_a_folder_of_the_user_of_ours() -> None:
+    made = re.search(r"install --directory --owner respan .*?\n(?! )", (PROJECT / "Dockerfile").read_text("utf-8"), re.S)
+    assert made is not None
+    ours = [service for service in SERVICES.values() if "RESPAN_IMAGE" in service["image"]]
+    mounted = {volume.split(":")[1] for service in ours for volume in service["volumes"]}
+    assert {"/var/lib/storage", "/var/lib/serving"} <= mounted <= set(made[0].split())
+
+
 def test_no_secret_has_a_default() -> None:
     for name, operator, default in variables(TEXT):
         if name in SECRETS:

@@ -32,7 +32,7 @@ def test_the_last_stage_runs_as_a_user_without_rights_under_an_init() -> None:
 
 def test_compilers_and_installers_stay_in_earlier_stages() -> None:
     assert last_stage()[0] == ("FROM", "system")
-    kept = "".join(rest for name, rest in last_stage() if name == "RUN")
+    kept = [word for name, rest in last_stage() if name == "RUN" for word in rest.split()]
     [system] = [
         rest
         for number, (name, rest) in enumerate(instructions())
