@@ -29,6 +29,11 @@ class Engine:
         """Another stack of the same file, with volumes of its own, beside this one."""
         return replace(self, variables={**self.variables, "COMPOSE_PROJECT_NAME": project, **variables})
 
+    def with_metrics(self) -> Engine:
+        return replace(
+            self, compose=(*self.compose, "--profile", "metrics"), variables={**self.variables, "RESPAN_STATSD": "True"}
+        )
+
     def build(self) -> None:
         self.on_compose("build")
 

@@ -60,6 +60,16 @@ def test_an_outdated_graph_is_told_and_still_drawn(pipelines: Path) -> None:
     assert "python -m ml compile outdated" in message
 
 
+def test_a_copied_pipeline_gets_dags_when_it_was_compiled_and_not_those_of_the_other(pipelines: Path) -> None:
+    folder = write_pipeline(pipelines, "copied")
+    graph = json.loads((folder / "graph.json").read_text())
+    (folder / "graph.json").write_text(json.dumps({**graph, "pipeline": "original"}))
+    found = bag()
+    assert not any(dag_id.startswith(("copied.", "original.")) for dag_id in found.dags)
+    [message] = [error for error in found.import_errors.values() if "copied" in error]
+    assert "python -m ml compile copied" in message
+
+
 def test_the_training_dag_has_the_nodes_and_edges_of_the_compiled_graph(pipelines: Path) -> None:
     folder = write_pipeline(pipelines, "drawn")
     dag = bag().dags["drawn.training"]

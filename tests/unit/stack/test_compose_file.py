@@ -16,6 +16,7 @@ from scripts.stack.health import ROLES
 
 PROJECT = Path(__file__).resolve().parents[3]
 TEXT = (PROJECT / "docker-compose.yaml").read_text("utf-8")
+DOCKERFILE = (PROJECT / "Dockerfile").read_text("utf-8")
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: Mapping[str, Mapping[str, Any]] = COMPOSE["services"]
 
@@ -79,7 +80,7 @@ def test_every_volume_is_named_and_the_only_folders_from_outside_are_read_only()
 
 
 def test_where_a_volume_is_mounted_the_image_has_a_folder_of_the_user_of_ours() -> None:
-    made = re.search(r"install --directory --owner respan .*?\n(?! )", (PROJECT / "Dockerfile").read_text("utf-8"), re.S)
+    made = re.search(r"install --directory --owner respan .*?\n(?! )", DOCKERFILE, re.S)
     assert made is not None
     ours = [service for service in SERVICES.values() if "RESPAN_IMAGE" in service["image"]]
     mounted = {volume.split(":")[1] for service in ours for volume in service["volumes"]}
