@@ -54,6 +54,8 @@ def serve(pipeline: str, version: int, share: int, again: bool, reason: str | No
     reason = reason or releases.read_release(storage, version).reason
     now = releases.serve(storage, version, reason, share=share, again=again)
     text = ", ".join(f"version {number}: {part} %" for number, part in sorted(now.traffic.items()))
+    if now.traffic.get(version) != share:
+        text += f" (nothing was changed: version {version} has served before; --again says that it is meant)"
     show({"version": version, "traffic": now.traffic}, as_json=as_json, text=text)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from more_itertools import constrained_batches
 
 from ml.errors import DataError
 from ml.kinds.kind import Serving
@@ -78,18 +79,8 @@ def _compare(model: str, serving: Serving, samples: Sequence[bytes], expected: O
             )
 
 
-def _calls(serving: Serving, samples: Sequence[bytes]) -> Iterator[list[bytes]]:
-    call: list[bytes] = []
-    size = 0
-    for sample in samples:
-        more = serving.memory(sample)
-        if call and (len(call) == _CALL or size + more > _CALL_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(sample)
-        size += more
-    if call:
-        yield call
+def _calls(serving: Serving, samples: Sequence[bytes]) -> Iterator[tuple[bytes, ...]]:
+    return constrained_batches(samples, _CALL_BYTES, _CALL, get_len=serving.memory, strict=False)
 
 
 def _features(folder: str, feature: str) -> Iterator[bytes]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from more_itertools import constrained_batches
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
@@ -48,23 +49,14 @@ class ServedModel:
         """The model's answer to each sample, or the reason why it has none: a bad one costs the others nothing but
         time."""
         answers: list[Any] = [self._serving.refusal(sample) for sample in samples]
-        for call in self._calls([position for position, refusal in enumerate(answers) if refusal is None], samples):
+        sound = [position for position, refusal in enumerate(answers) if refusal is None]
+        # strict=False: what is too much by itself has a call of its own
+        for call in constrained_batches(
+            sound, _CALL_BYTES, get_len=lambda p: self._serving.memory(samples[p]), strict=False
+        ):
             for position, answer in zip(call, self._of_sound([samples[p] for p in call]), strict=True):
                 answers[position] = answer
         return answers
-
-    def _calls(self, positions: Sequence[int], samples: Sequence[bytes]) -> Iterator[list[int]]:
-        call: list[int] = []
-        size = 0
-        for position in positions:
-            more = self._serving.memory(samples[position])
-            if call and size + more > _CALL_BYTES:
-                yield call
-                call, size = [], 0
-            call.append(position)
-            size += more
-        if call:
-            yield call
 
     def _of_sound(self, samples: list[bytes]) -> list[Answered]:
         import tensorflow as tf

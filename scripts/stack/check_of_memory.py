@@ -26,7 +26,7 @@ def serve(stack: CheckedStack) -> None:
     _serves(stack, newest)
     stack.engine.tools("python", "-m", "ml", "release", "rollback", FIRST)
     _serves(stack, earlier[0])
-    stack.engine.tools("python", "-m", "ml", "release", "serve", FIRST, str(newest))
+    stack.engine.tools("python", "-m", "ml", "release", "serve", FIRST, "--version", str(newest), "--again")
     _serves(stack, newest)
 
 
