@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,19 @@ from ml.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class DocumentedKey:
-    """One key of a settings file: ``evaluation.threshold``, its default, what is allowed, and what it means."""
+    """One key of a settings file: ``evaluation.threshold``, its default (None where it is required), what is allowed,
+    and what it means."""
 
     name: str
     default: Any
+    required: bool
     allowed: str
     meaning: str
+
+    @property
+    def without_it(self) -> str:
+        """What holds where a file doesn't have the key, for people."""
+        return "required" if self.required else json.dumps(self.default)
 
 
 def documented_keys(settings: Settings) -> list[DocumentedKey]:
@@ -37,7 +45,9 @@ def _documented(section: type[BaseModel], prefix: str) -> Iterator[DocumentedKey
             yield from _documented(field.annotation, f"{prefix}{name}.")
         elif f"{prefix}{name}" not in ("name", "model"):
             default = None if field.is_required() else field.get_default(call_default_factory=True)
-            yield DocumentedKey(f"{prefix}{name}", default, _allowed(allowed[name]), field.description or "")
+            yield DocumentedKey(
+                f"{prefix}{name}", default, field.is_required(), _allowed(allowed[name]), field.description or ""
+            )
 
 
 def _allowed(schema: dict[str, Any]) -> str:

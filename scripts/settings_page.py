@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,11 +38,12 @@ def settings_page() -> str:
 
 
 def _table(keys: Iterable[DocumentedKey]) -> str:
-    rows = (
-        f"| `{key.name}` | `{json.dumps(key.default)}` | {key.allowed.replace('|', 'or')} | {key.meaning} |\n"
-        for key in keys
-    )
+    rows = (f"| `{key.name}` | {_default(key)} | {key.allowed.replace('|', 'or')} | {key.meaning} |\n" for key in keys)
     return _TABLE + "".join(rows)
+
+
+def _default(key: DocumentedKey) -> str:
+    return key.without_it if key.required else f"`{key.without_it}`"
 
 
 def main() -> None:

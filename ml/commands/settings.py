@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 import yaml
 
@@ -30,9 +28,17 @@ def settings(pipeline: str, schema: bool, as_json: bool) -> None:
     found = load_settings(pipeline)
     if schema:
         keys = documented_keys(found)
-        text = "\n".join(f"{key.name} = {json.dumps(key.default)}  ({key.allowed})\n    {key.meaning}" for key in keys)
-        show({key.name: {"default": key.default, "allowed": key.allowed, "meaning": key.meaning} for key in keys},
-             as_json=as_json, text=text)  # fmt: skip
+        text = "\n".join(f"{key.name} = {key.without_it}  ({key.allowed})\n    {key.meaning}" for key in keys)
+        document = {
+            key.name: {
+                "default": key.default,
+                "required": key.required,
+                "allowed": key.allowed,
+                "meaning": key.meaning,
+            }
+            for key in keys
+        }
+        show(document, as_json=as_json, text=text)
         return
     content = found.model_dump(mode="json")
     show(content, as_json=as_json, text=yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip())

@@ -13,8 +13,8 @@ from tfx.components.tuner.component import TunerFnResult
 from ml.kinds.classification.exporting import export_classifier
 from ml.kinds.image_classification.backbones import image_features
 from ml.kinds.image_classification.training import window_of
-from ml.kinds.images.searching import RandomSearch
 from ml.kinds.images.training import fit
+from ml.kinds.searching import RandomSearch
 from ml.kinds.training import EpochLog, begin_anew
 from ml.settings_sections import TrainingSettings, TunerSettings
 

@@ -10,8 +10,8 @@ import keras_tuner
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
-from ml.kinds.images.searching import RandomSearch
 from ml.kinds.images.training import fit
+from ml.kinds.searching import RandomSearch
 from ml.kinds.semantic_segmentation.encoders import image_encoder
 from ml.kinds.semantic_segmentation.exporting import export_segmenter
 from ml.kinds.semantic_segmentation.losses import SegmentationLoss

@@ -124,6 +124,8 @@ def test_every_key_is_documented(pipeline: Path) -> None:
     assert keys["evaluation.threshold"].default == 0.9
     assert keys["evaluation.threshold"].allowed == "number ≥ 0 ≤ 1"
     assert keys["model.size"].default == 32
+    assert {name for name, key in keys.items() if key.required} == {"kind"}
+    assert (keys["kind"].without_it, keys["evaluation.threshold"].without_it) == ("required", "0.9")
     assert {"kind", "tags", "data.max_sample_bytes", "tuner.enabled"} <= set(keys)
     assert [name for name, key in keys.items() if not key.meaning] == []
 
