@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the way: one job at a time, none left running, and a message that tells what to do."""
+"""Whatever goes wrong on the way: one job at a time, and a message that tells what to do."""
 
 from __future__ import annotations
 
@@ -7,69 +7,21 @@ from typing import Any
 
 import grpc
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
-from respan.triggers import batch_prediction as trigger_module
-from respan.vertex import batch_prediction, clearing_up
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from respan.vertex import batch_prediction
 from respan.vertex.place import place_of
 
 from ml.settings import load_settings
 from tests.gcp.faults import Fault
-from tests.gcp.predicting import CANCEL, CREATE, GET, LIST, Stage, Task, prepared, revived, stage
+from tests.gcp.predict_waiting import LASTING, PASSING, deferred, finish, held, impatient, name_of, trigger_of
+from tests.gcp.predicting import CREATE, GET, LIST, Stage, prepared, revived, stage
 from tests.gcp.service import Refusal
 from tests.gcp.services.scripts import out_of_quota, preempted
 from tests.gcp.triggering import fired
 
-__all__ = ["prepared", "stage"]
+__all__ = ["impatient", "prepared", "stage"]
 
 pytestmark = pytest.mark.slow
-
-PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.2)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
-
-
-def name_of(fault: Any) -> str:
-    return fault.kind.value if isinstance(fault, Fault) else ""
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer is waited for long, so that DEADLINE is quick."""
-    for module in (batch_prediction, trigger_module):
-        monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
-    monkeypatch.setattr(trigger_module, "CANCEL_SECONDS", 1.0)
-    monkeypatch.setattr(clearing_up, "SECONDS_BETWEEN_TRIES", 0.01)
-
-
-def held(stage: Stage) -> Task:
-    """A task whose jobs wait at their beginning."""
-    stage.serving.batch.script.hold()
-    return stage.task()
-
-
-def deferred(task: Task, *, most: int = 4) -> Any:
-    """Try after try, until one waits for its job."""
-    for _ in range(most - 1):
-        try:
-            return task.begin()
-        except AirflowFailException:
-            raise
-        except AirflowException:
-            continue
-    return task.begin()
-
-
-def finish(stage: Stage, task: Task) -> None:
-    """Ends the one job that runs, so that nothing of this test is left."""
-    (job,) = [job for job in stage.jobs(task) if job.state.name not in batch_prediction.ENDED]
-    watching = trigger_of(task, job.name)
-    asyncio.run(watching.on_kill())
-    assert fired(watching) == {"job": job.name}
-    assert set(stage.states(task)) <= {"CANCELLED", "FAILED"}
-
-
-def trigger_of(task: Task, job: str) -> trigger_module.BatchPredictionTrigger:
-    place = place_of(load_settings(task.pipeline))
-    return trigger_module.BatchPredictionTrigger(place.connection, place.project, place.region, job, 0.05)
 
 
 @pytest.mark.parametrize("call", [LIST, CREATE])
@@ -199,99 +151,6 @@ def test_a_job_that_a_person_cancelled_fails_the_task_and_is_submitted_again_whe
     task.begin()
     assert len(stage.jobs(task)) == 2
     finish(stage, task)
-
-
-@pytest.mark.parametrize("fault", [None, *PASSING], ids=name_of)
-def test_clearing_a_task_that_waits_cancels_its_job(stage: Stage, fault: Fault | None) -> None:
-    task = held(stage)
-    waiting = task.begin()
-    if fault is not None:
-        stage.cloud.faults.add(CANCEL, fault)
-    asyncio.run(revived(waiting).on_kill())
-    fired(revived(waiting))
-    assert stage.states(task) == ["CANCELLED"]
-
-
-@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
-def test_a_trigger_that_may_not_cancel_tells_where_a_person_ends_the_job(
-    stage: Stage, capsys: pytest.CaptureFixture[str], fault: Fault, remedy: str
-) -> None:
-    task = held(stage)
-    waiting = task.begin()
-    stage.cloud.faults.add(CANCEL, fault)
-    asyncio.run(revived(waiting).on_kill())
-    told, (job,) = capsys.readouterr().out, stage.jobs(task)
-    for part in (
-        "can't cancel",
-        remedy,
-        f"cancel it at {batch_prediction.job_page(job.name, place_of(load_settings(task.pipeline)))}",
-    ):
-        assert part in told
-    finish(stage, task)
-
-
-@pytest.mark.parametrize("call", [LIST, CANCEL])
-@pytest.mark.parametrize(("fault", "remedy"), LASTING, ids=name_of)
-def test_a_killed_task_that_may_not_cancel_tells_where_a_person_ends_the_job(
-    stage: Stage, caplog: pytest.LogCaptureFixture, call: str, fault: Fault, remedy: str
-) -> None:
-    task = held(stage)
-    operator = task.operator()
-    with pytest.raises(TaskDeferred):
-        operator.execute(task.context)
-    stage.cloud.faults.add(call, fault)
-    operator.on_kill()
-    for part in ("can't ", remedy, "cancel it at https://console.cloud.google.com/vertex-ai/batch-predictions"):
-        assert part in caplog.text
-    finish(stage, task)
-
-
-@pytest.mark.parametrize("call", [LIST, CANCEL])
-@pytest.mark.parametrize("fault", PASSING, ids=name_of)
-def test_killing_a_task_before_it_waits_cancels_its_job(stage: Stage, call: str, fault: Fault) -> None:
-    task = held(stage)
-    operator = task.operator()
-    with pytest.raises(TaskDeferred):
-        operator.execute(task.context)
-    stage.cloud.faults.add(call, fault)
-    operator.on_kill()
-    fired(trigger_of(task, stage.jobs(task)[0].name))
-    assert stage.states(task) == ["CANCELLED"]
-
-
-def test_a_try_that_found_the_job_just_before_it_was_cancelled_submits_another_one(stage: Stage) -> None:
-    task = held(stage)
-    first = task.begin()
-    second = task.begin()  # the task was cleared, and its next try is faster than the triggerer
-    asyncio.run(revived(first).on_kill())
-    event = fired(revived(second))
-    with pytest.raises(TaskDeferred):
-        task.resume(second, event)
-    assert sorted(stage.states(task))[0] == "CANCELLED"
-    assert len(stage.jobs(task)) == 2
-    finish(stage, task)
-
-
-@pytest.mark.parametrize("lost", [False, True])
-def test_killing_the_task_while_it_submits_leaves_no_job(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, lost: bool
-) -> None:
-    task = held(stage)
-    operator = task.operator()
-    real = batch_prediction.BatchPredictionJobs.create
-
-    def killed(jobs: Any, wanted: Any) -> Any:
-        real(jobs, wanted)
-        operator.on_kill()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(batch_prediction.BatchPredictionJobs, "create", killed)
-    if lost:
-        stage.cloud.faults.add(CREATE, Fault.DROPPED)
-    with pytest.raises(KeyboardInterrupt):
-        operator.execute(task.context)
-    fired(trigger_of(task, stage.jobs(task)[0].name))
-    assert stage.states(task) == ["CANCELLED"]
 
 
 def test_without_its_memory_a_retry_finds_the_job_by_its_labels(stage: Stage) -> None:
