@@ -5,8 +5,8 @@ A sample of several objects is read whole, or its first object alone, which is a
 
 from __future__ import annotations
 
-import base64
 import time
+from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -114,7 +114,7 @@ def _read(storage: Storage, item: ManifestEntry | ManifestPart) -> bytes | str:
         if _replaced(storage, name, item.generation):
             return f"{subject}was replaced after the batch was frozen"
         raise
-    if len(data) != item.size or google_crc32c.value(data) != int.from_bytes(base64.b64decode(item.crc32c), "big"):
+    if len(data) != item.size or google_crc32c.value(data) != int.from_bytes(a2b_base64(item.crc32c), "big"):
         whose = f"the {item.role}'s" if item.role else "its"
         return f"{whose} bytes differ from the manifest's checksum"
     return data

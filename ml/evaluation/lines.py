@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import BinaryIO, Generic, TypeVar
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from ml.errors import DataError
 from ml.storage import Storage
@@ -16,6 +18,7 @@ T = TypeVar("T")
 
 #: Bytes decoded at a time: enough to be fast, little enough that memory stays flat.
 _PART = 1 << 20
+_NEWLINE = ord("\n")
 
 
 @dataclass(frozen=True)
@@ -24,21 +27,23 @@ class Part(Generic[T]):
 
     rows: list[T]
     _data: bytes
+    _ends: npt.NDArray[np.int64]
     _first: int
 
     def line(self, position: int) -> bytes:
         """The line that ``rows[position]`` was decoded from."""
-        return self._lines[position]
+        return _line(self._data, self._ends, self._index(position))
 
     def number(self, position: int) -> int:
         """The number of that line in the object, from 1."""
-        return [number for number, _ in _numbered(self._data, self._first)][position]
+        return self._first + self._index(position)
+
+    def _index(self, position: int) -> int:
+        return position if len(self.rows) == len(self._ends) else self._filled[position]
 
     @cached_property
-    def _lines(self) -> list[bytes]:
-        lines = self._data.split(b"\n")
-        blank = len(lines) > len(self.rows) + (not lines[-1])
-        return [line for line in lines if line.strip()] if blank else lines
+    def _filled(self) -> list[int]:
+        return _filled(self._data, self._ends)
 
 
 def decode_parts(storage: Storage, name: str, row: type[T], reach: range | None = None) -> Iterator[Part[T]]:
@@ -51,47 +56,53 @@ def decode_parts(storage: Storage, name: str, row: type[T], reach: range | None 
     first = 1
     with storage.open(name) as stream:
         for data in _whole_lines(stream, reach):
-            yield Part(_decode(decoder, data, first, storage.uri(name)), data, first)
-            first += data.count(b"\n")
+            ends = _line_ends(data)
+            yield Part(_decode(decoder, data, ends, first, storage.uri(name)), data, ends, first)
+            first += len(ends)
 
 
-def _decode(decoder: msgspec.json.Decoder[T], data: bytes, first: int, where: str) -> list[T]:
+def _decode(
+    decoder: msgspec.json.Decoder[T], data: bytes, ends: npt.NDArray[np.int64], first: int, where: str
+) -> list[T]:
     try:
         rows: list[T] = decoder.decode_lines(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         rows = []
-    if len(rows) == data.count(b"\n") + (not data.endswith(b"\n")):
+    if len(rows) == len(ends):
         return rows
     # Something is not one value to a line: one by one, to tell which line it is, or that it was only blank ones.
     rows = []
-    for number, line in _numbered(data, first):
+    for index in _filled(data, ends):
         try:
-            rows.append(decoder.decode(line))
+            rows.append(decoder.decode(_line(data, ends, index)))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{where}, line {number}: {error}") from error
+            raise DataError(f"{where}, line {first + index}: {error}") from error
     return rows
 
 
-def _numbered(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
-    return ((number, line) for number, line in enumerate(data.split(b"\n"), first) if line.strip())
+def _line_ends(data: bytes) -> npt.NDArray[np.int64]:
+    """Where each line ends. NumPy finds them in less time than ``bytes`` takes to count them."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == _NEWLINE)
+    return ends if data.endswith(b"\n") else np.append(ends, len(data))
+
+
+def _line(data: bytes, ends: npt.NDArray[np.int64], index: int) -> bytes:
+    return data[ends[index - 1] + 1 if index else 0 : ends[index]]
+
+
+def _filled(data: bytes, ends: npt.NDArray[np.int64]) -> list[int]:
+    """Which lines are not blank."""
+    return [index for index in range(len(ends)) if _line(data, ends, index).strip()]
 
 
 def _whole_lines(stream: BinaryIO, reach: range | None) -> Iterator[bytes]:
     left = None if reach is None else _enter(stream, reach)
-    rest = b""
     while data := stream.read(_PART if left is None else min(_PART, max(left, 0))):
+        if not data.endswith(b"\n"):
+            data += stream.readline()  # the last line in reach may end beyond it
         if left is not None:
             left -= len(data)
-            if left <= 0:  # The last line in reach may end beyond it.
-                data += b"" if data.endswith(b"\n") else stream.readline()
-        cut = data.rfind(b"\n") + 1
-        if cut:
-            yield rest + data[:cut]
-            rest = data[cut:]
-        else:
-            rest += data
-    if rest:
-        yield rest
+        yield data
 
 
 def _enter(stream: BinaryIO, reach: range) -> int:

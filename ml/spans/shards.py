@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,8 +30,7 @@ _LAST_BLOCK = b"\x03\0"  # an empty final block (RFC 1951)
 
 def frame(record: bytes) -> bytes:
     """``record`` as it stands in a TFRecord file."""
-    length = struct.pack("<Q", len(record))
-    return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
+    return b"".join((_length(len(record)), record, _masked_crc(record)))
 
 
 def write_shards(framed: Iterable[bytes], count: int, folder: Path, *, shard_samples: int) -> int:
@@ -80,6 +80,12 @@ def _blocks(records: Iterator[bytes], count: int) -> Iterator[bytes]:
             block, size = [], 0
     if block:
         yield b"".join(block)
+
+
+@lru_cache(maxsize=4096)
+def _length(size: int) -> bytes:
+    length = struct.pack("<Q", size)
+    return length + _masked_crc(length)
 
 
 def _masked_crc(data: bytes) -> bytes:

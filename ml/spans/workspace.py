@@ -53,6 +53,8 @@ CREATE INDEX by_stratum ON contents (stratum, content);
 CREATE INDEX by_number ON contents (number);
 """
 
+_SPLITS = {split.value: split for split in Split}
+
 
 class Candidate(NamedTuple):
     """A usable sample, see ``ml.kinds.kind.Inspected``; ``framed`` is its example framed for a TFRecord file."""
@@ -106,10 +108,11 @@ class Workspace:
     def add(self, samples: Iterable[tuple[ManifestEntry, Candidate | str]]) -> None:
         """Adds the manifest's next samples: candidates, or refused with the reason."""
         rows: list[tuple[object, ...]] = []
+        framed: list[bytes] = []
         for entry, found in samples:
             identity = (self._number, entry.index, entry.object, entry.generation)
             if isinstance(found, Candidate):
-                self._spool.write(found.framed)
+                framed.append(found.framed)
                 stratum = None if found.stratum == found.truth else found.stratum
                 classes = None if found.classes == (found.stratum,) else msgspec.json.encode(found.classes).decode()
                 place = self._end, len(found.framed)
@@ -120,6 +123,7 @@ class Workspace:
             else:
                 rows.append((*identity, *[None] * 7, found, int(entry.refused is None)))
             self._number += 1
+        self._spool.write(b"".join(framed))
         self._database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def close_collection(self, conflict: Callable[[str, str], str]) -> None:
@@ -146,7 +150,7 @@ class Workspace:
         return Counts(samples=samples, refused=refused, refused_here=here or 0, distinct=distinct)
 
     def forget_splits(self) -> None:
-        self._database.execute("UPDATE contents SET split = NULL, placed = NULL")
+        self._database.execute("UPDATE contents SET split = NULL, placed = NULL WHERE split IS NOT NULL")
 
     def place(self, splits: Iterable[tuple[Split, bytes]]) -> None:
         """Gives contents the split that they have had since an earlier span; those of other samples are ignored."""
@@ -174,7 +178,7 @@ class Workspace:
         for content, split in self._database.execute(
             "SELECT content, split FROM contents WHERE placed IS NULL ORDER BY content"
         ):
-            yield content, Split(split)
+            yield content, _SPLITS[split]
 
     def sizes(self) -> dict[Split, int]:
         """How many examples each split has."""

@@ -6,8 +6,11 @@ batch's files are read.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -21,14 +24,26 @@ from ml.evaluation.predictions import prediction_files
 from ml.kinds.classification.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
 from ml.storage import Storage
 
-#: Bytes of predictions from which a second process saves more time than it takes to start.
+#: Bytes from which a second process saves more time than it takes to start.
 _WORTH_TWO = 1 << 24
+
+T = TypeVar("T")
 
 
 class _Entry(msgspec.Struct, gc=False):
     index: int
     label: str | None = None
     refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """Consecutive entries of a manifest. ``labels`` are the distinct ones by first appearance, None for the refused;
+    ``numbers`` has a position in them for each entry."""
+
+    indices: range
+    labels: list[str | None]
+    numbers: Ids
 
 
 def read_outcomes(
@@ -46,7 +61,7 @@ def read_outcomes(
     def begin() -> Join:
         return Join(labels, len(classes), truth, worst, choose)
 
-    join = _read_in_two(storage, files, begin) or _read_in_order(storage, batch, files, begin())
+    join = _read_both_halves(storage, files, begin) or _read_in_order(storage, batch, files, begin())
     if join.missing:
         usable = int(np.count_nonzero(truth != REFUSED))
         raise DataError(
@@ -59,19 +74,45 @@ def read_outcomes(
 
 def _read_truth(storage: Storage, batch: str, classes: Sequence[str]) -> tuple[list[str], Ids]:
     name = layout.batch(batch, layout.MANIFEST)
+
+    def read(reaches: Mapping[str, range]) -> _Entries | None:
+        with contextlib.suppress(DataError):
+            return _read_entries(storage, name, reaches[name])
+        return None
+
     ids = {label: number for number, label in enumerate(classes)}
     parts: list[Ids] = []
-    read = 0
-    for part in decode_parts(storage, name, _Entry):
-        if [entry.index for entry in part.rows] != list(range(read, read + len(part.rows))):
-            raise DataError(f"{storage.uri(name)}: the entries are not numbered from 0, one by one")
-        read += len(part.rows)
-        truth = [
-            REFUSED if entry.label is None or entry.refused is not None else ids.setdefault(entry.label, len(ids))
-            for entry in part.rows
-        ]
-        parts.append(np.array(truth, np.int32))
-    return list(ids), np.concatenate(parts) if parts else np.empty(0, np.int32)
+    known = 0
+    for entries in _in_two(storage, [name], read) or [_read_entries(storage, name)]:
+        if entries.indices != range(known, known + len(entries.numbers)):
+            raise _misnumbered(storage, name)
+        known += len(entries.numbers)
+        its_ids = [REFUSED if label is None else ids.setdefault(label, len(ids)) for label in entries.labels]
+        parts.append(np.array(its_ids, np.int32)[entries.numbers])
+    return list(ids), np.concatenate(parts)
+
+
+def _read_entries(storage: Storage, name: str, reach: range | None = None) -> _Entries:
+    """Raises ``DataError`` where they are not numbered one by one."""
+    first = following = 0
+    positions: dict[str | None, int] = {}
+    parts = [np.empty(0, np.int32)]
+    for part in decode_parts(storage, name, _Entry, reach):
+        indices = [entry.index for entry in part.rows]
+        if first == following and indices:
+            first = following = indices[0]
+        if indices != list(range(following, following + len(indices))):
+            raise _misnumbered(storage, name)
+        following += len(indices)
+        labels = [entry.label if entry.refused is None else None for entry in part.rows]
+        for label in dict.fromkeys(labels):
+            positions.setdefault(label, len(positions))
+        parts.append(np.fromiter(map(positions.__getitem__, labels), np.int32, len(labels)))
+    return _Entries(range(first, following), list(positions), np.concatenate(parts))
+
+
+def _misnumbered(storage: Storage, name: str) -> DataError:
+    return DataError(f"{storage.uri(name)}: the entries are not numbered from 0, one by one")
 
 
 def _read_instances(storage: Storage, batch: str, keys: Set[int]) -> dict[int, Instance]:
@@ -109,24 +150,34 @@ def _read_in_order(storage: Storage, batch: str, files: list[str], join: Join) -
     return join
 
 
-def _read_in_two(storage: Storage, files: list[str], begin: Callable[[], Join]) -> Join | None:
-    """The second half of each file read by a forked child meanwhile; None where that isn't worth it or possible, or
-    where anything is wrong with the predictions: reading them in order then tells what, and in which line."""
-    sizes = {name: storage.stat(name).size for name in files}
-    if not storage.root.startswith("file:") or sum(sizes.values()) < _WORTH_TWO or (os.cpu_count() or 1) < 2:
-        return None
+def _read_both_halves(storage: Storage, files: list[str], begin: Callable[[], Join]) -> Join | None:
+    """None where :func:`_in_two` gives none, or both halves predict one sample."""
 
-    def read(second: bool) -> Join | None:
+    def read(reaches: Mapping[str, range]) -> Join | None:
         join = begin()
         try:
-            for name, size in sizes.items():
-                reach = range(size // 2, size) if second else range(size // 2)
+            for name, reach in reaches.items():
                 for part in _read_lines(storage, name, reach):
                     join.add(part)
         except (Misfit, msgspec.DecodeError, DataError):
             return None
         return join
 
-    result = in_a_fork(lambda: read(second=True))
-    first, other = read(second=False), result()
+    first, other = _in_two(storage, files, read) or (None, None)
     return first if first is not None and other is not None and first.absorb(other) else None
+
+
+def _in_two(storage: Storage, files: list[str], read: Callable[[Mapping[str, range]], T | None]) -> tuple[T, T] | None:
+    """What ``read`` makes of the first half of each file and, in a forked child meanwhile, of the second.
+
+    None where that isn't worth it or possible, or where ``read`` gives None since anything is wrong: reading the files
+    in order then tells what, and in which line.
+    """
+    if not storage.root.startswith("file:") or (os.cpu_count() or 1) < 2:
+        return None
+    sizes = {name: storage.stat(name).size for name in files}
+    if sum(sizes.values()) < _WORTH_TWO:
+        return None
+    result = in_a_fork(lambda: read({name: range(size // 2, size) for name, size in sizes.items()}))
+    first, other = read({name: range(size // 2) for name, size in sizes.items()}), result()
+    return None if first is None or other is None else (first, other)

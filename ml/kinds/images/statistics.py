@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 #: Values looked at in one step; bounds the memory that the statistics of a large image need.
 _STRIP = 1 << 20
+#: So many squares of a byte add up in 32 bits, which is twice as fast as in 64.
+_SUMMED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,21 @@ def statistics_rows(images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.f
 def _rows_of_one_shape(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     count, height, width, channels = images.shape
     total, squares, spread, steps = (np.zeros(count, np.int64) for _ in range(4))
-    strip = max(1, _STRIP // (count * width * channels))
+    strip = max(1, min(_STRIP // count, _SUMMED) // (width * channels))
+    whole = np.uint32 if strip * width * channels <= _SUMMED else np.int64
     for top in range(0, height, strip):
         part = images[:, top : top + strip]
         flat = part.reshape(count, -1)
-        total += flat.sum(axis=1, dtype=np.int64)
-        squares += np.square(flat, dtype=np.uint16).sum(axis=1, dtype=np.int64)  # 255² fits
-        red, green, blue = part[..., 0], part[..., 1], part[..., 2]
-        largest = np.maximum(np.maximum(red, green), blue)
-        spread += (largest - np.minimum(np.minimum(red, green), blue)).sum(axis=(1, 2), dtype=np.int64)
+        total += flat.sum(axis=1, dtype=whole)
+        squares += np.square(flat, dtype=np.uint16).sum(axis=1, dtype=whole)  # 255² fits
+        # Of three neighbours each, which is fast; every third time they are one pixel's channels.
+        one, two, three = flat[:, :-2], flat[:, 1:-1], flat[:, 2:]
+        largest, smallest = np.maximum(one, two), np.minimum(one, two)
+        np.maximum(largest, three, out=largest)
+        np.minimum(smallest, three, out=smallest)
+        spread += (largest - smallest)[:, ::channels].sum(axis=1, dtype=whole)
         left, right = part[:, :, :-1], part[:, :, 1:]
-        steps += (np.maximum(left, right) - np.minimum(left, right)).sum(axis=(1, 2, 3), dtype=np.int64)
+        steps += (np.maximum(left, right) - np.minimum(left, right)).sum(axis=(1, 2, 3), dtype=whole)
     values = height * width * channels
     mean = total / values
     variance = np.maximum(squares / values - mean**2, 0)

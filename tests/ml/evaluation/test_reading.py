@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from pathlib import Path
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.lines import decode_parts
 from ml.kinds.classification import reading
 from ml.kinds.classification.answers import Answer
 from ml.kinds.classification.join import FAILED, REFUSED, Outcomes
@@ -236,22 +234,39 @@ def test_two_processes_tell_the_line_that_is_wrong(tmp_path: Path, two_processes
         read(here)
 
 
-@settings(deadline=None)
-@given(st.lists(st.sampled_from([b"", b"1", b"22", b"4444444"]), max_size=30), st.integers(1, 12), st.booleans())
-def test_ranges_that_cover_an_object_give_each_line_once(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], pieces: int, ended: bool
+def test_two_processes_find_unseen_labels_in_the_manifest_s_order(tmp_path: Path, two_processes: None) -> None:
+    unseen = [Sample(label, "a") for label in ("x", "y", "x", "z", "w", "y", "z", "v")]
+    here = world(tmp_path, [*unseen[:4], *right(90), Sample(None, "a"), *unseen[4:]], pictures=False)
+    outcomes = read(here)
+    assert outcomes.labels == [*CLASSES, "x", "y", "z", "w", "v"]
+    told = [outcomes.labels[number] if number != REFUSED else None for number in outcomes.truth]
+    assert told == ["x", "y", "x", "z", *(sample.label for sample in right(90)), None, "w", "y", "z", "v"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("times", [0, 2])
+@pytest.mark.parametrize("position", [0, 50, 149, 150, 151, 298])
+def test_a_manifest_that_lacks_or_repeats_an_entry_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_processes: None, position: int, times: int, processes: int
 ) -> None:
-    here = world(tmp_path_factory.mktemp("ranges"), [], pictures=False)
-    data = b"\n".join(lines) + (b"\n" if ended else b"")
-    here.storage.write("numbers", data)
-    bounds = [len(data) * piece // pieces for piece in range(pieces + 1)]
-    found = [
-        number
-        for start, stop in itertools.pairwise(bounds)
-        for part in decode_parts(here.storage, "numbers", int, range(start, stop))
-        for number in part.rows
-    ]
-    assert found == [int(line) for line in lines if line]
+    monkeypatch.setattr(os, "cpu_count", lambda: processes)
+    here = world(tmp_path, right(300), pictures=False)
+    name = layout.batch(BATCH, layout.MANIFEST)
+    lines = here.storage.read(name).splitlines(keepends=True)
+    here.storage.write(
+        name, b"".join([*lines[:position], *lines[position : position + 1] * times, *lines[position + 1 :]])
+    )
+    with pytest.raises(DataError, match="not numbered from 0, one by one"):
+        read(here)
+
+
+def test_two_processes_tell_the_line_of_the_manifest_that_is_wrong(tmp_path: Path, two_processes: None) -> None:
+    here = world(tmp_path, right(300), pictures=False)
+    name = layout.batch(BATCH, layout.MANIFEST)
+    lines = here.storage.read(name).splitlines(keepends=True)
+    here.storage.write(name, b"".join([*lines[:250], b"nonsense\n", *lines[251:]]))
+    with pytest.raises(DataError, match=r"manifest\.jsonl, line 251: "):
+        read(here)
 
 
 predicted = st.none() | st.sampled_from(CLASSES)

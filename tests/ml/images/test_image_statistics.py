@@ -46,3 +46,10 @@ def test_an_image_has_the_same_statistics_alone_among_others_and_when_looked_at_
     for image, row in zip(images, together, strict=True):
         assert np.array_equal(statistics_rows([image])[0], row)
     assert together[3, STATISTICS.index("contrast")] == pytest.approx((images[3] / 255).std(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 21_845), (1, 21_846), (150, 148), (700, 30), (3, 30_000)])
+def test_no_sum_is_too_large_for_its_type(height: int, width: int) -> None:
+    white = np.full((2, height, width, 3), 255, np.uint8)
+    for row in statistics_rows(list(white)):
+        assert row.tolist() == [width, height, 1, 0, 0, 0]
