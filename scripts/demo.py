@@ -97,7 +97,7 @@ class Demo:
 
     def _begin(self) -> None:
         place = self.deployment.place
-        self.timeline.headline(f"Starting Airflow in {place}; drawing {self.story.things} with two cameras")
+        self.timeline.headline(f"Respan in {place} starts; {self.story.things} are drawn with two cameras")
         self.deployment.install(self.pipeline)
         self.deployment.start(self.story.data, self.evaluation, self.retraining, self.training)
         self._ends("start")

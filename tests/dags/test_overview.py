@@ -71,7 +71,12 @@ def test_the_page_shows_causes_and_reasons_and_escapes_them() -> None:
 def test_the_page_shows_which_code_each_version_was_trained_with() -> None:
     html = rendered()
     assert f'<code title="{REVISION}">{REVISION[:12]}</code>, image <code>{IMAGE}</code>' in html
-    assert "installed</td>" in html
+    assert "installed</span></td>" in html
+
+
+def test_the_page_leads_to_each_dag_that_a_pipeline_always_has() -> None:
+    stages = ("evaluation", "retraining", "training", "serving")
+    assert [stage for stage in stages if f">{stage}</a>" not in rendered()] == []
 
 
 def test_a_report_that_another_version_of_respan_wrote_is_linked_and_no_error() -> None:
