@@ -37,6 +37,7 @@ class LockedMetadata(metadata.Metadata):
                 self._place.prepare()
                 self._prepared = True
             super().__enter__()
+            self._place.adapt(self.store)
         except BaseException:
             self._leave()
             raise

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 
 from ml.home import METADATA_VARIABLE, home, metadata_file
@@ -25,6 +26,9 @@ class MetadataPlace(Protocol):
 
     def prepare(self) -> None:
         """Creates what the tables lie in, where that is missing. Only the holder of a lock calls it."""
+
+    def adapt(self, store: MetadataStore) -> None:
+        """Makes up for what the opened store can't do by itself."""
 
     def lock(self, name: str) -> AbstractContextManager[Any]:
         """A lock of the pipeline that one process holds at a time, wherever the others are; they wait."""
@@ -65,6 +69,9 @@ class SqliteFile:
 
     def prepare(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
+
+    def adapt(self, store: MetadataStore) -> None:
+        """SQLite's can do all."""
 
     def lock(self, name: str) -> FileLock:
         return FileLock(home() / "locks" / f"{self.file.stem}.{name}.lock")

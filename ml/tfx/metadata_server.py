@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
+from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from psycopg import conninfo, sql
 
 from ml.errors import SettingsError, StorageError
 from ml.home import METADATA_VARIABLE
 from ml.names import check_pipeline_name
+from ml.tfx.metadata_strings import substitute_backslashes
 
 _SCHEMES = ("postgresql://", "postgres://")
 
@@ -97,9 +99,12 @@ class ServerDatabase:
         with _told(), _connect(self.server) as connection:
             there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [self.name]).fetchone()
             if there is None:
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(sql.Identifier(self.name))
-                )
+                name = sql.Identifier(self.name)
+                connection.execute(sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(name))
+                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+
+    def adapt(self, store: MetadataStore) -> None:
+        substitute_backslashes(store)
 
     def lock(self, name: str) -> ServerLock:
         return ServerLock(self.server, f"{self.pipeline}.{name}")

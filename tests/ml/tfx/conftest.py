@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ml.home import METADATA_VARIABLE
 from ml.logs import quiet
+from tests.ml.tfx.postgres import postgres
 
 quiet()
 
@@ -32,3 +34,17 @@ def trained(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RESPAN_HOME", str(trained_home))
     monkeypatch.delenv("RESPAN_STORAGE", raising=False)
     return trained_home
+
+
+@pytest.fixture(scope="session")
+def metadata_server() -> Iterator[str]:
+    """The address of a real server for ML Metadata."""
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["file", "server"])
+def either_metadata(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ML Metadata in a file, and on a server."""
+    if request.param == "server":
+        monkeypatch.setenv(METADATA_VARIABLE, request.getfixturevalue("metadata_server"))

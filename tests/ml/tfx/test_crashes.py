@@ -86,6 +86,7 @@ def test_what_a_killed_attempt_wrote_does_not_reach_the_next_component(respan_ho
     assert [file.name for file in (generated / "Split-train").iterdir()] == ["data_tfrecord-00000-of-00001.gz"]
 
 
+@pytest.mark.usefixtures("either_metadata")
 def test_processes_that_share_the_metadata_store_all_succeed(respan_home: Path) -> None:
     write_digits_span(1, 0, 40)
     groups = [[f"run {process} {number}" for number in range(4)] for process in range(3)]

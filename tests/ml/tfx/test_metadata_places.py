@@ -26,7 +26,6 @@ def test_a_new_file_store_opens_in_a_folder_that_is_not_there_yet(tmp_path: Path
 
 
 def test_each_pipeline_has_a_database_of_its_own_on_the_server() -> None:
-    pytest.importorskip("psycopg")
     config = metadata_place("digits", {METADATA_VARIABLE: _ADDRESS}).connection().postgresql
     assert (config.host, config.port, config.user, config.password) == (
         "metadata.example",
@@ -49,20 +48,17 @@ def test_each_pipeline_has_a_database_of_its_own_on_the_server() -> None:
     ],
 )
 def test_what_is_no_address_of_a_server_is_refused_without_telling_it(address: str) -> None:
-    pytest.importorskip("psycopg")
     with pytest.raises(SettingsError, match=METADATA_VARIABLE) as refused:
         metadata_place("digits", {METADATA_VARIABLE: address})
     assert "a-secret" not in str(refused.value)
 
 
 def test_a_name_that_the_server_would_cut_off_is_refused() -> None:
-    pytest.importorskip("psycopg")
     with pytest.raises(SettingsError, match="at most 63 characters"):
         metadata_place("d" * 60, {METADATA_VARIABLE: _ADDRESS})
 
 
 def test_a_server_that_does_not_answer_fails_with_one_line_that_a_retry_may_help() -> None:
-    pytest.importorskip("psycopg")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # it has the port, and doesn't listen
         port = nobody.getsockname()[1]
