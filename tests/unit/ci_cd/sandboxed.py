@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -165,6 +166,7 @@ def a_deep_tree_that_cannot_be_entered() -> int:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
     folder, name, *given = sys.argv[1:]
     target: Callable[[], int] = globals()[name]
     limits = LimitSettings.model_validate(dict(limit.split("=") for limit in given))
