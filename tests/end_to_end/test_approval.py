@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,9 @@ from tests.end_to_end.life import Lived
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 WAITING = ("deferred", "awaiting_input")
+#: A person reads before the answer. One that comes before the asking process's supervisor has noticed its end, which takes
+#: it up to a second, fails that try: Airflow 3.3 then no longer knows the task instance, and asks again.
+_READING_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,7 @@ def train_and_answer(deployment: Deployment, answer: str) -> dict[str, str | Non
         "nobody is asked for approval",
     )
     assert versions(deployment) == before
+    time.sleep(_READING_SECONDS)
     path = f"dags/{APPROVED_TRAINING}/dagRuns/{quote(run_id, safe='')}/taskInstances/approve/-1/hitlDetails"
     airflow.api.patch(path, {"chosen_options": [answer]})
     assert airflow.wait(APPROVED_TRAINING, run_id, timeout=120) == "success"
