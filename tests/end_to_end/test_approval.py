@@ -15,8 +15,8 @@ from tests.end_to_end.life import Lived
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 WAITING = ("deferred", "awaiting_input")
-#: A person reads before the answer. One that comes before the asking process's supervisor has noticed its end, which takes
-#: up to a second, fails that try: Airflow 3.3 then no longer knows the task instance, and asks again.
+#: A person reads before the answer. One that comes before the asking process's supervisor has noticed its end, up to a
+#: second later, fails that try: Airflow 3.3 then no longer knows the task instance, and asks again.
 _READING_SECONDS = 5.0
 
 
