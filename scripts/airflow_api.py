@@ -9,9 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Protocol
 
-# A proxy named in the environment is not for 127.0.0.1.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
+from scripts.loopback import OPENER
 
 #: SQLite refuses a writer whose snapshot another one has overtaken, however long it would wait.
 _DATABASE_TRIES = 5
@@ -120,7 +118,7 @@ class AirflowApi:
             headers={"Content-Type": "application/json", "Accept": "application/json", **headers},
         )
         try:
-            with _OPENER.open(request, timeout=60) as response:
+            with OPENER.open(request, timeout=60) as response:
                 content = response.read()
         except urllib.error.HTTPError as error:
             detail = error.read().decode("utf-8", "replace")

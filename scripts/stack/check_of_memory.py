@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.loopback import get_json
 from scripts.stack.checked_stack import FIRST, CheckedStack, say
 from scripts.stack.engine import BrokenPromiseError
 
@@ -88,8 +88,7 @@ def _serves(stack: CheckedStack, version: int) -> None:
 
     def loaded() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=10) as response:
-                found = json.load(response)["model_version_status"]
+            found = get_json(url, timeout=10)["model_version_status"]
         except OSError:  # as before the first release
             return False
         return [int(each["version"]) for each in found if each["state"] == "AVAILABLE"] == [version]

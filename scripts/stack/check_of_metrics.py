@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import urllib.parse
-import urllib.request
 
 from scripts.airflow_runs import LocalAirflowError
+from scripts.loopback import get_json
 from scripts.stack.checked_stack import SECOND, CheckedStack, say
 from scripts.stack.engine import BrokenPromiseError
 from scripts.stack.env_file import PROJECT
@@ -31,13 +31,13 @@ def metrics(stack: CheckedStack) -> None:
         stack.airflow.until(lambda: all("Failed" in title for title in empty()), 120, "")
     except LocalAirflowError:
         raise BrokenPromiseError(f"panels without data: {', '.join(empty())}") from None
-    say(f"{len(wanted) - len(empty())} of {len(wanted)} panels have data; without: {', '.join(empty()) or 'none'}")
+    without = empty()
+    say(f"{len(wanted) - len(without)} of {len(wanted)} panels have data; without: {', '.join(without) or 'none'}")
 
 
 def _shows(stack: CheckedStack, query: str) -> bool:
     """Whether Prometheus answers with a number."""
     port = stack.ports["RESPAN_PROMETHEUS_PORT"]
     url = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-    with urllib.request.urlopen(url, timeout=10) as response:
-        found = json.load(response)["data"]["result"]
+    found = get_json(url, timeout=10)["data"]["result"]
     return any(not math.isnan(float(each["value"][1])) for each in found)

@@ -6,17 +6,15 @@ would keep a processor busy.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from scripts.loopback import OPENER, get_json
+
 _SECONDS = 5.0
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def api_server() -> bool:
@@ -26,7 +24,7 @@ def api_server() -> bool:
 
 def scheduler() -> bool:
     """This container's scheduler has told the database within the last moments that it is alive."""
-    with _OPENER.open("http://localhost:8974/health", timeout=_SECONDS) as response:
+    with OPENER.open("http://localhost:8974/health", timeout=_SECONDS) as response:
         return bool(response.status == 200)  # it answers without a body
 
 
@@ -71,8 +69,7 @@ def _api() -> str:
 
 
 def _ask(url: str) -> Mapping[str, Any]:
-    with _OPENER.open(url, timeout=_SECONDS) as response:
-        found: Mapping[str, Any] = json.load(response)
+    found: Mapping[str, Any] = get_json(url, timeout=_SECONDS)
     return found
 
 

@@ -17,11 +17,6 @@ from tests.gcp.predicting import Stage, Task
 from tests.gcp.triggering import fired
 
 PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.2)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
-
-
-def name_of(fault: Any) -> str:
-    return fault.kind.value if isinstance(fault, Fault) else ""
 
 
 @pytest.fixture(autouse=True)

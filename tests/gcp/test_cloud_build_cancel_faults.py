@@ -13,16 +13,10 @@ from respan.operators.build_image import BuildImageOperator
 
 from ml.errors import RespanError
 from tests.gcp.build_stage import CANCEL, CREATE, IMAGE, LIST, Stage, revived, stage
+from tests.gcp.fault_cases import LASTING, PASSING, name_of
 from tests.gcp.faults import Fault
 
 __all__ = ["stage"]
-
-PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.1)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
-
-
-def name_of(fault: Any) -> str:
-    return fault.kind.value if isinstance(fault, Fault) else ""
 
 
 def begun(stage: Stage) -> BuildImageOperator:

@@ -10,14 +10,12 @@ from google.cloud.devtools.cloudbuild_v1 import types
 from google.protobuf import duration_pb2
 
 from tests.gcp.build_stage import BUCKET, CANCEL, CREATE, GET, IMAGE, LIST, Stage, revived, stage
+from tests.gcp.fault_cases import LASTING, PASSING
 from tests.gcp.faults import Fault
 from tests.gcp.services.scripts import preempted
 from tests.gcp.triggering import fired
 
 __all__ = ["stage"]
-
-PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.1)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
 
 
 def test_the_request_has_source_step_tags_and_time(stage: Stage) -> None:

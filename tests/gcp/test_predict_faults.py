@@ -12,8 +12,9 @@ from respan.vertex import batch_prediction
 from respan.vertex.place import place_of
 
 from ml.settings import load_settings
+from tests.gcp.fault_cases import LASTING, name_of
 from tests.gcp.faults import Fault
-from tests.gcp.predict_waiting import LASTING, PASSING, deferred, finish, held, impatient, name_of, trigger_of
+from tests.gcp.predict_waiting import PASSING, deferred, finish, held, impatient, trigger_of
 from tests.gcp.predicting import CREATE, GET, LIST, Stage, prepared, revived, stage
 from tests.gcp.service import Refusal
 from tests.gcp.services.scripts import out_of_quota, preempted

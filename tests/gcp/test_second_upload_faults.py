@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
 import pytest
 from respan.vertex import clearing_up, operations, registry
 
 from ml import layout
+from tests.gcp.fault_cases import LASTING, PASSING, name_of
 from tests.gcp.faults import Fault
 from tests.gcp.serve_stage import Pipeline, Stage, prepared, stage
 from tests.gcp.service import Refusal
@@ -17,14 +16,8 @@ __all__ = ["prepared", "stage"]
 
 LIST, ALIASES = "ModelService.ListModelVersions", "ModelService.MergeVersionAliases"
 DELETE = "ModelService.DeleteModelVersion"
-PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.1)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
 
 ONE = {"1": {"release-1", "candidate", "production"}}
-
-
-def name_of(fault: Any) -> str:
-    return fault.kind.value if isinstance(fault, Fault) else ""
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 from respan.vertex import endpoint, operations, registry
 
+from tests.gcp.fault_cases import LASTING, PASSING
 from tests.gcp.faults import Fault
 from tests.gcp.serve_stage import Pipeline, Stage, Task, prepared, revived, stage
 from tests.gcp.services.scripts import out_of_quota
@@ -26,8 +27,6 @@ CALLS = [
     "EndpointService.UndeployModel",
     "Operations.ListOperations",
 ]
-PASSING = [Fault.UNAVAILABLE, Fault.RATE_LIMIT, Fault.QUOTA, Fault.DEADLINE, Fault.DROPPED, Fault.SLOW(0.1)]
-LASTING = [(Fault.PERMISSION_DENIED, "grant the connection's account"), (Fault.INVALID_ARGUMENT, "mend what it names")]
 
 
 @pytest.fixture(autouse=True)

@@ -120,10 +120,8 @@ def test_the_role_of_ml_metadata_can_enter_nobody_elses_database(metadata_server
 def test_airflows_role_can_enter_no_database_of_ml_metadata(metadata_server: str) -> None:
     with LockedMetadata(place(metadata_server, "one")):
         pass
-    address = metadata_server.replace("//respan:", "//airflow:").replace(*PASSWORDS_SWAPPED)
+    passwords = (PASSWORDS["METADATA_PASSWORD"], PASSWORDS["AIRFLOW_DATABASE_PASSWORD"])
+    address = metadata_server.replace("//respan:", "//airflow:").replace(*passwords)
     for database in ("respan", "respan_one"):
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             psycopg.connect(f"{address.rpartition('/')[0]}/{database}")
-
-
-PASSWORDS_SWAPPED = (PASSWORDS["METADATA_PASSWORD"], PASSWORDS["AIRFLOW_DATABASE_PASSWORD"])
