@@ -8,8 +8,13 @@ task: read its log, retry it or clear it alone. What is unchanged comes from TFX
 With a revision, settings, schema and modules are those that CI/CD shipped of it; else those of the version that serves.
 Schedule and components of this DAG are always the installed ones.
 
-A candidate that wasn't blessed is no failure of the run: `released` is skipped and tells so, and the version that
-serves goes on serving.
+*Champion* is the version that serves when the run starts. *Comparison* asks it and the candidate for the same examples,
+which neither was trained on, and decides: a candidate that is significantly worse is refused. A candidate that lost a
+class, or that the evidence can't tell from the champion, may wait for a person: see the settings `training.approval`,
+`training.when_unsure` and `training.may_lose_classes`.
+
+If a candidate is not released, the run has not failed: `released` is skipped and says why, and the version that serves
+goes on serving.
 
 On the target `vertex` the components run on Vertex AI, and their tasks follow them there: each is as the component is,
 and leads to its log. After a failure mend its cause and clear the failed task with all that is downstream: the run is
@@ -22,7 +27,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Param, task
+from airflow.sdk import Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 from respan.assets import release
 from respan.discovery import usable_pipelines
@@ -35,10 +40,13 @@ from respan.pipeline_dag import pipeline_dag
 from respan.tfx_components import tfx_components
 
 from ml import layout
+from ml.comparison.documents import read_comparison
+from ml.comparison.records import GateDecision
 from ml.graph import read_graph
 from ml.home import pipeline_storage
 from ml.names import safe_id
 from ml.settings import Settings, Target
+from ml.settings_sections import WhenUnsure
 
 PARAMS = {
     "window": Param(
@@ -74,16 +82,23 @@ def training(settings: Settings) -> None:
     name = settings.name
     new_release = release(name)
 
-    @task.short_circuit(task_id="is_blessed")
-    def is_blessed(*, run_id: Any = None) -> bool:
+    @task.branch(task_id="is_blessed")
+    def is_blessed(*, run_id: Any = None, ti: Any = None) -> str | None:
+        """The task that comes next; None for a candidate that is refused."""
         with told_to_airflow():
-            return any(pipeline_storage(name).list(layout.run(safe_id(run_id), "pushed")))
+            storage, run = pipeline_storage(name), safe_id(run_id)
+            if not any(storage.list(layout.run(run, "pushed"))):
+                return None
+            comparison = read_comparison(storage, run)
+        ti.xcom_push("comparison", comparison.why if comparison else "")
+        asked = settings.training.approval or (comparison and comparison.decision is GateDecision.ASK)
+        return "approve" if asked else "publish"
 
     @task(task_id="released", outlets=[new_release])
     def released(published: Any, *, run_id: Any = None, outlet_events: Any = None) -> None:
         if published["version"] is None:
             raise AirflowSkipException(
-                "nothing is released: the Evaluator didn't bless the candidate; its log says why"
+                f"nothing is released: {published['comparison'] or 'the candidate is not blessed'}"
             )
         outlet_events[new_release].extra = {
             "version": published["version"],
@@ -91,22 +106,35 @@ def training(settings: Settings) -> None:
             "cause": published["cause"],
             "reason": published["reason"],
             "revision": published["revision"],
+            "comparison": published["comparison"],
+            "lost_classes": published["lost_classes"],
+            "new_classes": published["new_classes"],
         }
 
     components = tfx_components(read_graph(name))
-    publish = PublishOperator(task_id="publish", pipeline=name, multiple_outputs=True)
+    asks = settings.training.approval or settings.training.when_unsure is WhenUnsure.ASK
+    publish = PublishOperator(
+        task_id="publish",
+        pipeline=name,
+        confirmed_by="approve" if asks else None,
+        trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS if asks else TriggerRule.ALL_SUCCESS,
+        multiple_outputs=True,
+    )
     published: Any = publish.output
     serve = ServeOperator(task_id="serve", pipeline=name, version=published["version"])
     end_run = EndRunOperator(task_id="end_run").as_teardown()
     StartRunOperator(task_id="start_run", pipeline=name) >> [components, end_run]
-    if settings.training.approval:
+    if asks:
         approve = ApprovalOperator(
             task_id="approve",
             subject=f"Release the new version of {name}?",
             body="Why it was trained: {{ ti.xcom_pull(task_ids='start_run')['reason'] }}. Spans: "
-            "{{ ti.xcom_pull(task_ids='start_run')['window'] | join(', ') }}.",
+            "{{ ti.xcom_pull(task_ids='start_run')['window'] | join(', ') }}. "
+            "{{ ti.xcom_pull(task_ids='is_blessed', key='comparison') }}",
         )
-        components >> is_blessed() >> approve >> publish
+        blessed = is_blessed()
+        components >> blessed >> [approve, publish]
+        approve >> publish
     else:
         components >> publish
     ended: Any = released(published)

@@ -18,6 +18,8 @@ BRANCHES = "revisions/branches"
 
 OPEN_BATCH = "batches/open.json"
 SERVING = "releases/serving.json"
+#: Nothing is there: what a run's first node imports while nothing serves.
+NO_CHAMPION = "releases/none"
 SHIPPED = "modules/shipped.json"
 
 # Names within a batch's folder
@@ -35,6 +37,7 @@ REPORT_HTML = "evaluation.html"
 RUN = "run.json"
 VERTEX_JOB = "vertex.json"
 RUN_OUTPUTS = "outputs.json"
+COMPARISON = "comparison.json"
 
 # Names within a revision's folders
 MODULES_RECORD = "modules.json"

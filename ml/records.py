@@ -212,6 +212,9 @@ class ReleaseRecord(Record):
     ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``reference`` names the object with
     the statistics that drift is measured against. ``revision`` is that of the modules that it was trained with, None
     for the installed ones; ``image`` the container image of the code base at that revision, None where none was built.
+    ``champion`` is the version that it was compared with, ``comparison`` says how it compares; ``lost_classes`` are
+    those that the champion knows and it doesn't, ``new_classes`` the reverse. ``confirmed``: a person confirmed the
+    release.
     """
 
     version: int
@@ -225,6 +228,11 @@ class ReleaseRecord(Record):
     reason: str = TrainingCause.MANUAL.meaning
     revision: str | None = None
     image: str | None = None
+    champion: int | None = None
+    comparison: str | None = None
+    lost_classes: list[str] = Field(default_factory=list)
+    new_classes: list[str] = Field(default_factory=list)
+    confirmed: bool = False
 
 
 class ServingChange(Record):
@@ -256,5 +264,23 @@ class Serving(Record):
 
     @property
     def version(self) -> int:
-        """The version with the largest share (the newest of equals): the one that is evaluated."""
-        return max(self.traffic, key=lambda version: (self.traffic[version], version))
+        """The champion: the version that is evaluated, and that candidates are compared with.
+
+        Of several that share the traffic it is the one that last had all of it; without one that with the largest share
+        (the oldest of equals).
+        """
+        return self.champions[-1]
+
+    @property
+    def champions(self) -> list[int]:
+        """The champion after each change."""
+        found: list[int] = []
+        whole: int | None = None
+        for change in self.history:
+            if len(change.traffic) == 1:
+                [whole] = change.traffic
+            if whole not in change.traffic:
+                whole = None
+            largest = max(change.traffic, key=lambda version: (change.traffic[version], -version))
+            found.append(largest if whole is None else whole)
+        return found

@@ -92,7 +92,7 @@ def traffic_with(current: Mapping[int, int], version: int, share: int) -> dict[i
 
 
 def rollback(storage: Storage, *, to: int | None = None, reason: str | None = None) -> Serving:
-    """Gives all the traffic to version ``to``, or to the one that served before the present one first did.
+    """Gives all the traffic to version ``to``, or to the one that :func:`version_before` names.
 
     Serving ``to`` alone already changes nothing. Without ``to`` each call goes one version further back. Raises
     ``NotFoundError`` where there is nothing to go back to, or the version's model is gone.
@@ -107,9 +107,7 @@ def rollback(storage: Storage, *, to: int | None = None, reason: str | None = No
         check_model(storage, target)
         if current.traffic == {target: 100}:
             return None
-        return ServingChange(
-            at=now(), traffic={target: 100}, reason=reason or f"rolled back from version {current.version}"
-        )
+        return ServingChange(at=now(), traffic={target: 100}, reason=reason or rollback_reason(current, target))
 
     return _change(storage, change)
 
@@ -122,11 +120,18 @@ def check_model(storage: Storage, version: int) -> None:
 
 
 def version_before(current: Serving) -> int | None:
-    """The version that served before the present one first did: going back twice never goes forward. None for the
-    first."""
-    leading = [max(past.traffic, key=lambda v: (past.traffic[v], v)) for past in current.history]
-    first = leading.index(current.version)
-    return leading[first - 1] if first else None
+    """The version that a rollback leads to; None for the first. While several share the traffic it is the champion;
+    else the champion before the present one first was: going back twice never goes forward."""
+    if len(current.traffic) > 1:
+        return current.version
+    first = current.champions.index(current.version)
+    return current.champions[first - 1] if first else None
+
+
+def rollback_reason(current: Serving, target: int) -> str:
+    """Why ``target`` serves after a rollback, naming the versions that serve no longer."""
+    others = ", ".join(str(version) for version in sorted(current.traffic) if version != target)
+    return f"rolled back from version {others}"
 
 
 def _read_serving(storage: Storage) -> tuple[Serving, str] | None:

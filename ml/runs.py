@@ -7,7 +7,7 @@ reads the run's settings, schema or modules has to be called within it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from pydantic import Field
@@ -22,6 +22,7 @@ from ml.home import pipelines_in_front
 from ml.names import safe_id
 from ml.records import Record, TrainingCause, now
 from ml.settings import Settings, Target, code_version, load_settings
+from ml.spans.documents import read_span
 from ml.storage import ABSENT, Storage
 
 #: In place of a revision: the installed code.
@@ -32,7 +33,9 @@ class TrainingRun(Record):
     """One run. ``code`` is the pipeline's code version when it started; ``settings`` what was given in place of the
     settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
     tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
-    ``image`` the container image that was shipped with them. ``target`` is where it runs."""
+    ``image`` the container image that was shipped with them. ``target`` is where it runs. ``champion`` is the version
+    that served when it started, which its candidate is compared with; None: nothing served. ``lost_classes`` are those
+    that the champion knows and the window has no example of to train on."""
 
     run: str
     pipeline: str
@@ -45,6 +48,8 @@ class TrainingRun(Record):
     revision: str | None = None
     image: str | None = None
     target: Target = "local"
+    champion: int | None = None
+    lost_classes: list[str] = Field(default_factory=list)
 
 
 def start_run(
@@ -77,10 +82,13 @@ def start_run(
     wanted = default_revision(storage) if revision is None else _revision(revision)
     with _code(pipeline, storage, wanted):
         in_force = load_settings(pipeline, settings)
+        read = complete_window(storage, pipeline, window, in_force)
+        serving = releases.serving(storage)
+        champion = releases.read_release(storage, serving.version) if serving else None
         run = TrainingRun(
             run=safe_id(run_id),
             pipeline=pipeline,
-            window=complete_window(storage, pipeline, window, in_force),
+            window=read,
             code=code_version(pipeline),
             started=now(),
             settings=settings or {},
@@ -89,6 +97,8 @@ def start_run(
             revision=wanted,
             image=read_modules(storage, wanted).image if wanted else None,
             target=in_force.target,
+            champion=champion.version if champion else None,
+            lost_classes=lost_classes(storage, read, champion.classes) if champion else [],
         )
         if run.target == "vertex":
             _check_vertex(storage, in_force, run)
@@ -97,6 +107,14 @@ def start_run(
     except ConflictError:  # another node of the same run was quicker
         return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     return run
+
+
+def lost_classes(storage: Storage, window: Iterable[int], known: Iterable[str]) -> list[str]:
+    """Those of the ``known`` classes that the window's spans have no example of to train on, in their order; none where
+    its spans don't count classes."""
+    counted = [read_span(storage, number).classes for number in window]
+    trained = {name for classes in counted for name, count in classes.items() if count.train}
+    return [name for name in known if name not in trained] if trained else []
 
 
 def vertex_image(settings: Settings, run: TrainingRun) -> str | None:

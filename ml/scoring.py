@@ -68,7 +68,7 @@ def score_folder(
     whole = [sample for sample in listed if isinstance(sample.found, Part)]
     if not whole:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, {kind.layout}")
-    model = ServedModel(storage, release.version, kind.serving(settings))
+    model = ServedModel.of_release(storage, release.version, kind.serving(settings))
     scorer = kind.scorer(settings, release.classes)
     failed = 0
     for lot in _lots(whole):

@@ -77,6 +77,15 @@ def load_settings_file(file: Path, overrides: Mapping[str, str] | None = None) -
     content = _read(file)
     for key, value in (overrides or {}).items():
         _override(content, key, value)
+    return _validated(file, content)
+
+
+def settings_of(pipeline: str, document: Mapping[str, Any]) -> Settings:
+    """The settings of ``pipeline`` that were dumped as ``document``, in a process that may not see their file."""
+    return _validated(pipeline_folder(pipeline) / "settings.yaml", dict(document))
+
+
+def _validated(file: Path, content: dict[str, Any]) -> Settings:
     model = content.pop("model", None)
     if model is not None and not isinstance(model, dict):
         raise SettingsError(f"{file}: `model` must hold keys and values, and is {model!r}")

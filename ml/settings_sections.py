@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from enum import Enum
 from typing import Annotated, Literal
 
 from pathspec import GitIgnoreSpec
@@ -83,6 +84,14 @@ class EvaluationSettings(Section):
         return limit
 
 
+class WhenUnsure(str, Enum):
+    """What becomes of a candidate that the evidence can't tell from the champion."""
+
+    RELEASE = "release"
+    KEEP = "keep"
+    ASK = "ask"
+
+
 class TrainingSettings(Section):
     """How a training run goes."""
 
@@ -103,14 +112,31 @@ class TrainingSettings(Section):
     )
     seed: int = Field(20, ge=0, description="Seed of initialisation, shuffling and augmentation.")
     blessing_threshold: float = Field(
-        0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it …"
+        0.8, ge=0, le=1, description="The Evaluator blesses no candidate whose metric is below it."
     )
     blessing_max_loss: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="… nor one that is worse than the latest blessed model by more than this, both "
-        "measured on the same window.",
+        description="A candidate is refused if it is worse than the version that serves by more than this, and "
+        "significantly so. Both are measured on the same examples.",
+    )
+    blessing_false_refusals: float = Field(
+        0.05,
+        gt=0,
+        le=0.5,
+        description="How often an equally good candidate may be refused, at most: the level of the comparison's tests. "
+        "A smaller value lets worse candidates pass more often.",
+    )
+    when_unsure: WhenUnsure = Field(
+        WhenUnsure.RELEASE,
+        description="If too few examples tell the candidate from the version that serves: release the candidate, keep "
+        "the version that serves, or ask a person in Airflow.",
+    )
+    may_lose_classes: list[str] = Field(
+        default_factory=list,
+        description="Classes that the version that serves knows and a candidate may lack. A candidate that lost any "
+        "other class waits for a person, or is not released.",
     )
     approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ml import releases
 from ml.commands.output import json_option, show
+from ml.comparison.documents import read_comparison
+from ml.comparison.records import GateDecision
 from ml.errors import NotFoundError
 from ml.home import pipeline_folder, pipeline_storage
 from ml.storage import Storage
@@ -21,23 +25,33 @@ def release() -> None:
 @click.option("--run-id", required=True, help="The training run whose pushed model becomes a release.")
 @click.option("--reason", help="Recorded with the release; default: what the run was started for.")
 @click.option("--serve/--no-serve", default=True, show_default=True, help="Whether it gets all the traffic, too.")
+@click.option("--confirm", is_flag=True, help="Release it also if a person has to confirm that: you do.")
 @json_option
-def publish(pipeline: str, run_id: str, reason: str | None, serve: bool, as_json: bool) -> None:
+def publish(pipeline: str, run_id: str, reason: str | None, serve: bool, confirm: bool, as_json: bool) -> None:
     """Release the model that a run of PIPELINE pushed, and let it serve. A run that pushed none releases none."""
     from ml.publishing import publish as publish_run
 
-    record = publish_run(pipeline, run_id, reason, serve=serve)
-    version = record.version if record else None
-    text = f"run {run_id} was not blessed: nothing is released"
-    if record:
-        text = f"version {version} serves" if serve else f"version {version} is released"
-    document = {
-        "version": version,
-        "cause": record.cause.value if record else None,
-        "reason": record.reason if record else reason,
-        "revision": record.revision if record else None,
-        "image": record.image if record else None,
+    record = publish_run(pipeline, run_id, reason, serve=serve, confirmed=confirm)
+    document: dict[str, Any] = {
+        "version": None,
+        "cause": None,
+        "reason": reason,
+        "revision": None,
+        "image": None,
+        "comparison": None,
+        "lost_classes": [],
+        "new_classes": [],
     }
+    if record:
+        text = f"version {record.version} serves" if serve else f"version {record.version} is released"
+        document = record.model_dump(mode="json", include=set(document))
+    else:
+        comparison = read_comparison(pipeline_storage(pipeline), run_id)
+        why = f": {comparison.why}" if comparison else ", which is not blessed"
+        text = f"nothing is released of run {run_id}{why}"
+        if comparison and comparison.decision is GateDecision.ASK:
+            text += " To confirm it, repeat this with --confirm."
+        document["comparison"] = comparison.why if comparison else None
     show(document, as_json=as_json, text=text)
 
 

@@ -12,6 +12,7 @@ import click
 from ml import windows
 from ml.commands.arguments import given_settings, revision_option, settings_option, window_option
 from ml.commands.output import json_option, note, show
+from ml.comparison.documents import read_comparison
 from ml.errors import SettingsError
 from ml.home import pipeline_folder, pipeline_storage
 from ml.records import TrainingCause
@@ -53,7 +54,8 @@ def start(
     """Decide what a training run of PIPELINE reads, and with which code; `run-node` does the rest."""
     begun = _start(pipeline, run_id, window, overrides, cause=TrainingCause(cause), reason=reason, revision=revision)
     document = begun.model_dump(
-        mode="json", include={"run", "window", "cause", "reason", "revision", "image", "target"}
+        mode="json",
+        include={"run", "window", "cause", "reason", "revision", "image", "target", "champion", "lost_classes"},
     )
     show(document, as_json=as_json, text=_told(begun))
 
@@ -127,11 +129,19 @@ def train(
             result = compiled.run_node(node)
             note(f"{result.node}: {result.state} in {result.seconds:.1f} s")
     outcome = run_outcome(pipeline, pipeline_storage(pipeline), begun.run)
-    told = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
+    comparison = read_comparison(pipeline_storage(pipeline), begun.run)
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in outcome.metrics.items())
+    why = f". {comparison.why}" if comparison else ""
     show(
-        {"run": begun.run, "blessed": outcome.blessed, "pushed": outcome.pushed, "metrics": outcome.metrics},
+        {
+            "run": begun.run,
+            "blessed": outcome.blessed,
+            "pushed": outcome.pushed,
+            "metrics": outcome.metrics,
+            "comparison": comparison.model_dump(mode="json") if comparison else None,
+        },
         as_json=as_json,
-        text=f"run {begun.run}: {'blessed' if outcome.blessed else 'not blessed'} ({told})",
+        text=f"run {begun.run}: {'blessed' if outcome.blessed else 'not blessed'} ({metrics}){why}",
     )
 
 
@@ -152,7 +162,14 @@ def _started(
 def _start(pipeline: str, run_id: str, window: str | None, overrides: Sequence[str], **why: Any) -> TrainingRun:
     pipeline_folder(pipeline)  # a pipeline that doesn't exist is told before an empty storage is
     spans = windows.parse(window) if window else None
-    return start_run(pipeline, pipeline_storage(pipeline), run_id, spans, given_settings(overrides), **why)
+    begun = start_run(pipeline, pipeline_storage(pipeline), run_id, spans, given_settings(overrides), **why)
+    if begun.lost_classes:
+        note(
+            f"warning: window {windows.format(begun.window)} has no example to train on of "
+            f"{', '.join(map(repr, begun.lost_classes))}, which version {begun.champion} knows: unless "
+            "training.may_lose_classes names them, a person has to confirm the release"
+        )
+    return begun
 
 
 def _told(begun: TrainingRun) -> str:

@@ -53,6 +53,9 @@ def ask(model: str, serving: Serving, samples: Sequence[bytes]) -> tuple[Outputs
         outputs = {name: np.concatenate([call[name] for call in calls]) for name in sorted(serving.outputs)}
     except Exception as error:  # a damaged SavedModel raises whatever its reader stumbles over
         raise DataError(f"the model in {model} does not load and answer: {_line(error)}") from error
+    for name, values in outputs.items():
+        if np.issubdtype(values.dtype, np.floating) and not np.all(np.isfinite(values)):
+            raise DataError(f"the model in {model} answers NaN or infinity ({name}): it must not be released")
     _compare(model, serving, samples[:_COMPARED], outputs)
     return outputs, vocabulary
 

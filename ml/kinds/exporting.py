@@ -14,6 +14,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ml.errors import DataError
+from ml.kinds.training import infinite_weights
+
 #: Computes a signature's outputs from its inputs, each string[N].
 Signature = Callable[..., dict[str, tf.Tensor]]
 
@@ -27,8 +30,14 @@ def export_signatures(
 ) -> None:
     """Writes ``signatures`` into ``folder``; each calls ``model`` and the transform's ``layer`` as it needs them.
 
-    The inputs of a signature are the parameters of its function, by name; ``called`` gives some another one.
+    The inputs of a signature are the parameters of its function, by name; ``called`` gives some another one. Raises
+    ``DataError`` for a model with a weight that is NaN or infinite.
     """
+    if infinite := infinite_weights(model):
+        raise DataError(
+            f"{infinite[0]} of the trained model is NaN or infinite: lower training.learning_rate, or look for extreme "
+            "values in what preprocessing_fn gives"
+        )
     saved = tf.Module()
     saved.weights = [variable.value for variable in model.variables]
     # The layer's vocabulary tables, without the layer: a Keras model, which would be traced once more, for seconds.

@@ -12,13 +12,14 @@ a *role*; the object of the first role gives the sample its name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ml.errors import SettingsError
 
 if TYPE_CHECKING:
+    from ml.comparison.comparer import Comparer
     from ml.evaluation.judging import Judge, Scorer
     from ml.settings import Settings
 
@@ -153,7 +154,7 @@ class Kind(ABC):
     #: The number that a verdict rests on, as reports name it, such as "accuracy".
     metric: ClassVar[str]
     words: ClassVar[Words]
-    #: The Evaluator's metric that the blessing is decided on, and all that a release records: TFMA's name → ours.
+    #: The Evaluator's metrics that a release records, that with the threshold among them: TFMA's name → ours.
     recorded_metrics: ClassVar[Mapping[str, str]]
 
     @abstractmethod
@@ -186,6 +187,10 @@ class Kind(ABC):
         """Compares a batch's predictions with its truth."""
 
     @abstractmethod
+    def comparer(self, settings: Settings, ignored: Collection[str]) -> Comparer:
+        """Compares a candidate's answers with the champion's. What is of a class in ``ignored`` counts for neither."""
+
+    @abstractmethod
     def accept(self, settings: Settings, model: str, examples: str, most: int) -> Acceptance:
         """The last check before a release: asks the SavedModel in the folder ``model`` for up to ``most`` of the
         examples (TFRecords in the folder ``examples``), in TensorFlow 2's loader and in the session loader.
@@ -195,4 +200,4 @@ class Kind(ABC):
 
     @abstractmethod
     def evaluation_config(self, settings: Settings) -> Any:
-        """The ``tfma.EvalConfig`` of the Evaluator, with the thresholds of the blessing."""
+        """The ``tfma.EvalConfig`` of the Evaluator, with the threshold of the candidate's metric."""

@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+
+from ml.errors import DataError
 
 #: Transformed examples are kept in memory up to this many bytes; above, they are transformed anew in each epoch.
 CACHE_BYTES = 1 << 30
@@ -77,8 +80,27 @@ def begin_anew(seed: int) -> None:
 
 
 class EpochLog(keras.callbacks.Callback):
-    """One line for each epoch in the component's log."""
+    """One line for each epoch in the component's log.
+
+    Raises ``DataError`` after an epoch whose loss is NaN or infinite, or a weight after it: no later epoch mends that.
+    """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        told = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        print(f"epoch {epoch + 1} of {self.params['epochs']}: {told}", file=sys.stderr, flush=True)  # noqa: T201
+        values = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+        print(f"epoch {epoch + 1} of {self.params['epochs']}: {values}", file=sys.stderr, flush=True)  # noqa: T201
+        losses = {name: value for name, value in (logs or {}).items() if name.endswith("loss")}
+        diverged = [name for name, value in losses.items() if not math.isfinite(value)]
+        if diverged or (diverged := infinite_weights(self.model)):
+            raise DataError(
+                f"training diverged in epoch {epoch + 1} of {self.params['epochs']}: {diverged[0]} is NaN or infinite: "
+                "lower training.learning_rate, or look for extreme values in what preprocessing_fn gives"
+            )
+
+
+def infinite_weights(model: keras.Model) -> list[str]:
+    """The paths of the model's variables that hold a value which is NaN or infinite."""
+    return [
+        variable.path
+        for variable in model.variables
+        if np.issubdtype(variable.dtype, np.floating) and not np.all(np.isfinite(np.asarray(variable)))
+    ]

@@ -69,7 +69,7 @@ def _version(storage: Storage, settings: Settings, version: int | None) -> int:
 def _predict(
     storage: Storage, settings: Settings, batch: Batch, version: int, advance: Callable[[int], None]
 ) -> Predictions:
-    model = ServedModel(storage, version, kind_of(settings).serving(settings))
+    model = ServedModel.of_release(storage, version, kind_of(settings).serving(settings))
     usable = (entry for entry in read_manifest(storage, batch.id) if entry.refused is None)
     answered = map_ahead(
         lambda lot: _answer(model, lot), lots(fetch(storage, usable)), threads=_CALLS, ahead=_CALLS + 1

@@ -15,6 +15,7 @@ from ml.local_copy import local_folder
 from ml.storage import Storage
 
 _SIGNATURE = "serving_default"
+_VOCABULARY = "vocabulary"
 #: What the samples of one call take in memory, as the kind tells it, unless a single one takes more.
 _CALL_BYTES = 256 << 20
 
@@ -23,27 +24,43 @@ Answered = msgspec.Struct | Refused
 
 
 class ServedModel:
-    """The SavedModel ``models/<version>/``. Safe to call from several threads.
+    """The SavedModel in ``folder``, a path or a URI that TensorFlow reads; ``where`` names it in messages. Safe to call
+    from several threads.
 
-    Raises ``NotFoundError`` where there is no such model, ``DataError`` where it can't be served.
+    Raises ``DataError`` where it can't be served.
     """
 
-    def __init__(self, storage: Storage, version: int, serving: Serving) -> None:
+    def __init__(self, folder: str, serving: Serving, where: str | None = None) -> None:
         import tensorflow as tf
 
-        folder = layout.model(version)
-        if not storage.exists(f"{folder}/saved_model.pb"):
-            raise NotFoundError(f"there is no model in {storage.uri(folder)}: see `python -m ml release list`")
-        where = storage.uri(folder)
-        with local_folder(storage, where) as local:
-            self._model = tf.saved_model.load(str(local))  # kept: its variables live as long as it does
+        self._where = where or folder
+        self._model = tf.saved_model.load(folder)  # kept: its variables live as long as it does
         self._signature: Any = self._model.signatures.get(_SIGNATURE)
         self._serving = serving
         if self._signature is None or set(self._signature.structured_input_signature[1]) != {serving.input}:
-            raise DataError(f"the model in {where} has no signature {_SIGNATURE} with the one input {serving.input}")
+            raise DataError(
+                f"the model in {self._where} has no signature {_SIGNATURE} with the one input {serving.input}"
+            )
         if not serving.outputs <= set(self._signature.structured_outputs):
             needed = " and ".join(sorted(serving.outputs))
-            raise DataError(f"the model in {where} does not return {needed} from {_SIGNATURE}")
+            raise DataError(f"the model in {self._where} does not return {needed} from {_SIGNATURE}")
+
+    @classmethod
+    def of_release(cls, storage: Storage, version: int, serving: Serving) -> ServedModel:
+        """The model ``models/<version>/``. Raises ``NotFoundError`` where there is none."""
+        folder = layout.model(version)
+        where = storage.uri(folder)
+        if not storage.exists(f"{folder}/saved_model.pb"):
+            raise NotFoundError(f"there is no model in {where}: see `python -m ml release list`")
+        with local_folder(storage, where) as local:
+            return cls(str(local), serving, where)
+
+    def classes(self) -> list[str]:
+        """The names of the classes that the model knows, in its own order."""
+        vocabulary = self._model.signatures.get(_VOCABULARY)
+        if vocabulary is None:
+            raise DataError(f"the model in {self._where} has no signature {_VOCABULARY}, which names its classes")
+        return [name.decode() for name in vocabulary()["labels"].numpy().tolist()]
 
     def predict(self, samples: Sequence[bytes]) -> list[Answered]:
         """The model's answer to each sample, or the reason why it has none: a bad one costs the others nothing but

@@ -10,6 +10,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 
 from ml.kinds import kind_of
 from ml.settings import Settings
+from ml.tfx.comparison import ComparisonGate
 from ml.tfx.run_spec import RunSpec
 from ml.tfx.strict_example_validator import StrictExampleValidator
 from ml.tfx.window_example_gen import WindowExampleGen
@@ -77,21 +78,29 @@ def create_pipeline(
         run_fn=_function(settings, "model.run_fn"),
         custom_config=_config(settings, run, "model", "training"),
     )
-    resolver = tfx.dsl.Resolver(
-        strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
-        model=tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-        model_blessing=tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-    ).with_id("Resolver")
+    champion = tfx.dsl.Importer(
+        source_uri=run.champion.uri,
+        artifact_type=tfx.types.standard_artifacts.Model,
+        custom_properties={"version": run.champion.version, "run": run.champion.run},
+    ).with_id("Champion")
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
-        baseline_model=resolver.outputs["model"],
         schema=schema_gen.outputs["schema"],
         eval_config=kind_of(settings).evaluation_config(settings),
     )
+    comparison = ComparisonGate(
+        examples=example_gen.outputs["examples"],
+        model=trainer.outputs["model"],
+        champion_model=champion.outputs["result"],
+        evaluated=evaluator.outputs["blessing"],
+        settings=settings,
+        champion=run.champion.version,
+        record=run.comparison,
+    ).with_id("Comparison")
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model_blessing=comparison.outputs["blessing"],
         push_destination=tfx.proto.PushDestination(
             filesystem=tfx.proto.PushDestination.Filesystem(base_directory=run.push_folder)
         ),
@@ -99,7 +108,7 @@ def create_pipeline(
     return tfx.dsl.Pipeline(
         pipeline_name=settings.name,
         pipeline_root=run.pipeline_root,
-        components=[*components, trainer, resolver, evaluator, pusher],
+        components=[*components, trainer, champion, evaluator, comparison, pusher],
         enable_cache=True,
         beam_pipeline_args=beam_arguments,
     )

@@ -24,8 +24,9 @@ SAVED_MODEL = "saved_model.pb"
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """``metrics``: the candidate's, overall on the window's eval split. ``pushed``: the URI of the pushed model's
-    folder in storage, None for a model that was not blessed. ``examples``: that of the run's examples, a folder with
+    """``blessed``: whether it may be released, at least once a person confirms it. ``metrics``: the candidate's over
+    the window's eval split. ``pushed``: the URI of the pushed model's folder in storage, None for a model that was
+    not blessed. ``examples``: that of the run's examples, a folder with
     ``Split-train`` and ``Split-eval``."""
 
     blessed: bool
@@ -43,7 +44,8 @@ def run_outcome(pipeline: str, storage: Storage, run_id: str) -> RunOutcome:
     outputs = _outputs(pipeline, storage, run)
     if "Pusher" not in outputs:
         raise NotFoundError(f"run {run.run} of pipeline {pipeline} is not finished: Pusher is not done")
-    with local_folder(storage, outputs["Evaluator"]["blessing"]) as blessing:
+    gate = outputs.get("Comparison", outputs["Evaluator"])  # a run of an earlier version of Respan has no Comparison
+    with local_folder(storage, gate["blessing"]) as blessing:
         blessed = (blessing / "BLESSED").exists()
     with local_folder(storage, outputs["Evaluator"]["evaluation"]) as evaluation:
         metrics = overall_metrics(str(evaluation), recorded)

@@ -12,11 +12,12 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from ml import layout
 from ml.errors import ConflictError, NotFoundError, SettingsError
 from ml.home import pipeline_folder, pipeline_storage
+from ml.releases import read_release
 from ml.runs import TrainingRun
 from ml.settings import Settings, load_settings
 from ml.storage import ABSENT, Storage
 from ml.tfx.node import LocalRun
-from ml.tfx.run_spec import RunSpec
+from ml.tfx.run_spec import Champion, RunSpec
 from ml.tfx.sources import sources_version
 from ml.tfx.window_example_gen import SPLITS
 
@@ -39,9 +40,18 @@ def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
         push_folder=storage.uri(layout.run(run.run, "pushed")),
         schema_file=_publish_schema(settings.name, storage),
         sources=sources_version(settings),
+        comparison=storage.uri(layout.run(run.run, layout.COMPARISON)),
+        champion=_champion(storage, run),
         fingerprint=fingerprint,
         files=files,
     )
+
+
+def _champion(storage: Storage, run: TrainingRun) -> Champion:
+    if run.champion is None:
+        return Champion(uri=storage.uri(layout.NO_CHAMPION))
+    release = read_release(storage, run.champion)
+    return Champion(release.version, release.run, storage.uri(layout.model(release.version)))
 
 
 def window_files(storage: Storage, window: Iterable[int]) -> tuple[dict[str, list[str]], str]:

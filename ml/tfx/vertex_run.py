@@ -31,12 +31,14 @@ def write_job(run: TrainingRun, project: str) -> tuple[str, dict[str, str]]:
         "fingerprint": spec.fingerprint,
         "schema_file": spec.schema_file,
         "push_destination": json.dumps({"filesystem": {"base_directory": spec.push_folder}}),
+        "comparison": spec.comparison,
     }
     place = VertexPlace(
         image=image,
         pipeline_root=spec.pipeline_root,
         project=project,
         modules=storage.uri(layout.modules(run.revision)) if run.revision else None,
+        champion=spec.champion,
     )
     name = layout.run(run.run, layout.VERTEX_JOB)
     storage.write(name, compile_spec(settings, place, parameters))

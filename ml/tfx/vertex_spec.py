@@ -18,18 +18,19 @@ from tfx.orchestration.pipeline import Pipeline
 from ml.errors import MissingEnvironmentError
 from ml.settings import Settings
 from ml.tfx.factory import BEAM_ARGUMENTS, create_pipeline
-from ml.tfx.run_spec import RunSpec
+from ml.tfx.run_spec import NO_CHAMPION, Champion, RunSpec
 from ml.tfx.sources import FUNCTIONS, sources_version
 from ml.vertex_settings import VertexSettings
 
 #: Parameter of the pipeline → the component and the property that it is given to. All are strings: the window's files
 #: (JSON, split → URIs) and their fingerprint as in :class:`~ml.tfx.run_spec.RunSpec`, the URI of the reviewed schema,
-#: and where the model is pushed (TFX's PushDestination as JSON).
+#: where the model is pushed (TFX's PushDestination as JSON), and where the comparison with the champion is written.
 PARAMETERS = {
     "files": ("ImportExampleGen", "files"),
     "fingerprint": ("ImportExampleGen", "fingerprint"),
     "schema_file": ("ImportSchemaGen", "schema_file"),
     "push_destination": ("Pusher", "push_destination"),
+    "comparison": ("Comparison", "record"),
 }
 
 #: The components whose machines ``vertex.training`` describes.
@@ -44,12 +45,14 @@ class VertexPlace:
 
     ``image``: the container image with this code in which each component runs. ``pipeline_root``: ``gs://…``, where
     they write. ``modules``: the URI of the run's revision of the pipeline's modules; None: those in the image.
+    ``champion``: the release that the candidate is compared with.
     """
 
     image: str = "<image>"
     pipeline_root: str = "gs://<pipeline_root>"
     project: str = "<project>"
     modules: str | None = None
+    champion: Champion = NO_CHAMPION
 
 
 def compile_spec(
@@ -88,6 +91,7 @@ def _pipeline(settings: Settings, place: VertexPlace) -> Pipeline:
         push_folder="",
         schema_file="",
         sources=sources_version(settings),
+        champion=place.champion,
     )
     pipeline = create_pipeline(settings, unknown, beam_arguments=beam_arguments(settings.vertex, place))
     pipeline.enable_cache = settings.vertex.caching
@@ -142,8 +146,7 @@ def beam_arguments(vertex: VertexSettings, place: VertexPlace) -> list[str]:
 
 
 def _complete(job: dict[str, Any], settings: Settings, place: VertexPlace, pipeline: Pipeline) -> None:
-    """What TFX's compiler has no words for: each container's own command, retries, the failure policy, and whose
-    artifacts the resolvers see."""
+    """What TFX's compiler has no words for: each container's own command, retries, and the failure policy."""
     job["runtimeConfig"]["failurePolicy"] = _FAILURE_POLICIES[settings.vertex.failure_policy]
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
@@ -158,21 +161,13 @@ def _complete(job: dict[str, Any], settings: Settings, place: VertexPlace, pipel
                 "backoffDuration": "30s",
                 "backoffFactor": 2.0,
             }
-    # Named rather than left to the service's default scope: a baseline must never be another pipeline's model.
-    context = (
-        f"projects/{place.project}/locations/{settings.vertex.region}/metadataStores/default/contexts/"
-        f"{_vertex_name(settings)}"
-    )
-    for executor in executors.values():
-        for query in executor.get("resolver", {}).get("outputArtifactQueries", {}).values():
-            query["filter"] += f' AND in_context("{context}")'
 
 
 def _own_command(pipeline: str, component: BaseNode, place: VertexPlace) -> list[str]:
-    """Arguments of :mod:`ml.tfx.vertex_node`. Only components that call the pipeline's functions are told where they
-    are: the command is part of Vertex's cache key, and the others' results stay good whatever the revision."""
+    """Arguments of :mod:`ml.tfx.vertex_node`. Only components that use the pipeline's modules get their place: the
+    command is part of Vertex's cache key, and the others' results stay good whatever the revision."""
     command = ["--node", component.id]
-    if any(component.exec_properties.get(key) for key in FUNCTIONS):
+    if any(component.exec_properties.get(key) for key in (*FUNCTIONS, "pipeline")):
         command += ["--pipeline", pipeline]
         if place.modules is not None:
             command += ["--modules", place.modules]

@@ -31,7 +31,7 @@ def choose(storage: Storage, version: int | None, share: int, reason: str | None
     if current is None or earlier is None:
         now = f"version {current.version} is the first that served" if current else "nothing was released yet"
         raise NotFoundError(f"there is no version to go back to in {storage.root}: {now}")
-    return _checked(storage, ServingChoice(earlier, share, reason or f"rolled back from version {current.version}"))
+    return _checked(storage, ServingChoice(earlier, share, reason or releases.rollback_reason(current, earlier)))
 
 
 def _checked(storage: Storage, choice: ServingChoice) -> ServingChoice:

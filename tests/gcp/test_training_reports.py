@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 from google.cloud.aiplatform_v1 import PipelineJob
-from respan.vertex.job_report import Report, State, node_of, outputs, report
+from respan.vertex.job_report import Report, State, outputs, report
 from respan.vertex.mirroring import Seen, Step, next_step
 
 from tests.gcp.services.spec_samples import pipeline_spec
 
 NAME = "projects/1/locations/europe-west4/pipelineJobs/j"
-RESOLVER = ("Resolver-model-blessing-resolver", "Resolver-model-resolver")
+UPSTREAM = "Champion"
 
 
 def job(state: str, *tasks: tuple[str, str], error: str = "", at: int = 0) -> Any:
-    """A job of a pipeline with a resolver and a Trainer, and an entry for the pipeline itself."""
+    """A job of a pipeline with two components, and an entry for the pipeline itself."""
     entries = [
         {"task_name": name, "state": told, "create_time": {"seconds": at + number}, "error": {"message": "why"}}
         for number, (name, told) in enumerate([("j", "RUNNING"), *tasks])
@@ -24,25 +24,11 @@ def job(state: str, *tasks: tuple[str, str], error: str = "", at: int = 0) -> An
     message = PipelineJob(
         name=NAME,
         state=f"PIPELINE_STATE_{state}",
-        pipeline_spec=pipeline_spec(dict.fromkeys((*RESOLVER, "Trainer"), ())),
+        pipeline_spec=pipeline_spec(dict.fromkeys((UPSTREAM, "Trainer"), ())),
         job_detail={"task_details": entries},
         error={"message": error},
     )
     return PipelineJob.pb(message)
-
-
-@pytest.mark.parametrize("name", RESOLVER)
-def test_the_resolvers_two_tasks_are_one_node(name: str) -> None:
-    assert node_of(name) == "Resolver"
-    assert node_of("Trainer") == "Trainer"
-
-
-def test_the_resolver_has_succeeded_when_both_its_tasks_have() -> None:
-    first, second = RESOLVER
-    assert report(job("RUNNING", (first, "SUCCEEDED")), "Resolver").state is State.RUNNING
-    assert report(job("RUNNING", (first, "SUCCEEDED"), (second, "PENDING")), "Resolver").state is State.RUNNING
-    assert report(job("RUNNING", (first, "SUCCEEDED"), (second, "SUCCEEDED")), "Resolver").state is State.SUCCEEDED
-    assert report(job("RUNNING", (first, "FAILED")), "Resolver").state is State.FAILED
 
 
 @pytest.mark.parametrize(
@@ -80,8 +66,8 @@ def test_of_a_task_that_was_tried_again_the_last_entry_counts() -> None:
 
 
 def test_a_component_that_was_not_run_names_the_one_that_failed() -> None:
-    found = report(job("FAILED", (RESOLVER[0], "FAILED"), error="The DAG failed"), "Trainer")
-    assert found.error == "component Resolver failed: why"
+    found = report(job("FAILED", (UPSTREAM, "FAILED"), error="The DAG failed"), "Trainer")
+    assert found.error == "component Champion failed: why"
     assert report(job("FAILED", error="no quota"), "Trainer").error == "no quota"
     assert report(job("FAILED", error="no quota")).error == "no quota"
 

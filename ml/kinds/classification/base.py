@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ml.kinds.kind import Acceptance, Kind, Part, Unusable, Words
 from ml.kinds.object_names import stem_of, unusable_name
 
 if TYPE_CHECKING:
+    from ml.comparison.comparer import Comparer
     from ml.evaluation.judging import Judge, Picture, Scorer
     from ml.settings import Settings
 
@@ -73,6 +74,11 @@ class Classification(Kind):
         from ml.kinds.classification.judging import LabelJudge
 
         return LabelJudge(self, settings)
+
+    def comparer(self, settings: Settings, ignored: Collection[str]) -> Comparer:
+        from ml.kinds.classification.comparing import LabelComparer
+
+        return LabelComparer(self.collected_feature, ignored)
 
     def accept(self, settings: Settings, model: str, examples: str, most: int) -> Acceptance:
         from ml.kinds.classification.acceptance import accept

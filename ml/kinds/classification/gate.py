@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold  # not exported on TFX 1.21
 
-from ml.kinds.blessing import blessing_thresholds
+from ml.kinds.blessing import blessing_threshold
 from ml.settings import Settings
 
 #: The metric that the blessing is decided on.
@@ -19,12 +19,11 @@ PROBABILITIES = "probabilities"
 
 
 def evaluation_config(settings: Settings) -> tfma.EvalConfig:
-    """Overall and for each label; the thresholds hold overall, for candidate and baseline on the same examples.
+    """Overall and for each label; the threshold holds overall.
 
-    Each model turns labels into the indices of its own vocabulary, so a label that the baseline never saw counts as
-    its mistake.
+    The model turns labels into the indices of its own vocabulary, so a label that it never saw counts as its mistake.
     """
-    thresholds = blessing_thresholds(settings)
+    threshold = blessing_threshold(settings)
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
@@ -42,7 +41,7 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
                         class_name=METRIC,
                         # As plain `threshold` they would hold for each label, too.
                         per_slice_thresholds=[
-                            PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=thresholds)
+                            PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
                         ],
                     ),
                     tfma.MetricConfig(class_name="ExampleCount"),

@@ -6,7 +6,7 @@ import json
 
 import tensorflow_model_analysis as tfma
 
-from ml.kinds.blessing import blessing_thresholds
+from ml.kinds.blessing import blessing_threshold
 from ml.kinds.semantic_segmentation.metrics import MEAN_IOU, MeanIoU
 from ml.settings import Settings
 
@@ -17,13 +17,9 @@ TRUE_MASK = "mask"
 
 
 def evaluation_config(settings: Settings) -> tfma.EvalConfig:
-    """Mean IoU over all examples, each at its image's own size; the thresholds hold for candidate and baseline on the
-    same examples, and for the settings' present classes.
-
-    A class that the baseline never learnt counts as its mistake.
-    """
+    """Mean IoU over all examples, each at its image's own size, of the settings' present classes."""
     model = settings.model
-    thresholds = blessing_thresholds(settings)
+    threshold = blessing_threshold(settings)
     parameters = {
         "name": MEAN_IOU,
         "class_ids": model.ids,
@@ -41,7 +37,7 @@ def evaluation_config(settings: Settings) -> tfma.EvalConfig:
                         class_name=MeanIoU.__name__,
                         module=MeanIoU.__module__,
                         config=json.dumps(parameters),
-                        threshold=thresholds,
+                        threshold=threshold,
                     ),
                     tfma.MetricConfig(class_name="ExampleCount"),
                 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ml.errors import SettingsError
@@ -12,6 +12,7 @@ from ml.kinds.semantic_segmentation.settings import SegmentationSettings
 from ml.kinds.semantic_segmentation.words import METRIC, WORDS
 
 if TYPE_CHECKING:
+    from ml.comparison.comparer import Comparer
     from ml.evaluation.judging import Judge, Scorer
     from ml.kinds.kind import Acceptance, Inspector, Serving
     from ml.settings import Settings
@@ -74,6 +75,11 @@ class SemanticSegmentation(Kind):
         from ml.kinds.semantic_segmentation.judging import MaskJudge
 
         return MaskJudge(self, settings)
+
+    def comparer(self, settings: Settings, ignored: Collection[str]) -> Comparer:
+        from ml.kinds.semantic_segmentation.comparing import MaskComparer
+
+        return MaskComparer(settings.model, ignored)
 
     def accept(self, settings: Settings, model: str, examples: str, most: int) -> Acceptance:
         from ml.kinds.semantic_segmentation.acceptance import accept

@@ -22,25 +22,37 @@ class PublishOperator(MlCommandOperator):
     """Runs ``python -m ml release publish --no-serve``: the version is there then, and nobody is served by it.
 
     Where the run ran on Vertex AI, what its components gave is first written to the run's ``outputs.json``, once the
-    job has succeeded. Returns ``{"version", "cause", "reason", "revision", "image"}``; ``version`` is None where the
-    Evaluator didn't bless the candidate. A retry finds the release that is there.
+    job has succeeded. Returns ``{"version", "cause", "reason", "revision", "image", "comparison", "lost_classes",
+    "new_classes"}``; ``version`` is None for a candidate that is refused, or that a person has to confirm and nobody
+    did; ``comparison`` says why. A retry finds the release that is there.
 
     :param pipeline: the pipeline's name.
     :param run_id: the training run (templated).
     :param start_task_id: the task that started the run.
+    :param confirmed_by: the task that asks a person; if it succeeded, the person has confirmed the release.
     """
 
     template_fields: Sequence[str] = (*MlCommandOperator.template_fields, "run_id")
 
     def __init__(
-        self, *, pipeline: str, run_id: str = "{{ run_id }}", start_task_id: str = "start_run", **kwargs: Any
+        self,
+        *,
+        pipeline: str,
+        run_id: str = "{{ run_id }}",
+        start_task_id: str = "start_run",
+        confirmed_by: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(arguments=["release", "publish", pipeline, "--run-id", run_id, "--no-serve"], **kwargs)
         self.pipeline = pipeline
         self.run_id = run_id
         self.start_task_id = start_task_id
+        self.confirmed_by = confirmed_by
 
     def execute(self, context: Context) -> Any:
+        # Whoever rejects a release skips this task; who wasn't asked has returned nothing.
+        if self.confirmed_by is not None and context["ti"].xcom_pull(task_ids=self.confirmed_by):
+            self.arguments = [*self.arguments, "--confirm"]
         run = VertexRun.told(context, self.start_task_id)
         if run is None:
             return super().execute(context)

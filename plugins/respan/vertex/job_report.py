@@ -10,9 +10,6 @@ from typing import Any
 
 from respan.vertex.console import job_page, log_page
 
-#: TFX compiles a resolver of the newest blessed model to two tasks, named after the node with these at the end.
-_RESOLVER_TASKS = ("-model-blessing-resolver", "-model-resolver")
-
 
 class State(str, Enum):
     """How a component is doing, or a whole job."""
@@ -71,14 +68,6 @@ class Report:
         return cls(**(document | states))
 
 
-def node_of(task_name: str) -> str:
-    """The id of the node that Vertex AI's task ``task_name`` is, or is a part of."""
-    for ending in _RESOLVER_TASKS:
-        if task_name.endswith(ending):
-            return task_name.removesuffix(ending)
-    return task_name
-
-
 def report(job: Any, node: str | None = None) -> Report:
     """How ``node`` is doing in ``job``, a ``PipelineJob`` message of protobuf (not of proto-plus)."""
     told = _enum_name(job, "state")
@@ -89,8 +78,8 @@ def report(job: Any, node: str | None = None) -> Report:
         if failed:
             error = f"component {failed[0]} failed: {failed[1]}"
         return Report(job.name, job_state, None, job_state, *_times([job]), error, job_page(job.name), ending)
-    tasks = [task for task in _latest(job).values() if node_of(task.task_name) == node]
-    state = _state(job, node, tasks, job_state)
+    tasks = [task for name, task in _latest(job).items() if name == node]
+    state = _state(tasks, job_state)
     error = "" if state.is_good else _error(job, tasks, state)
     return Report(job.name, job_state, node, state, *_times(tasks), error, _link(job.name, tasks), ending)
 
@@ -99,17 +88,16 @@ def failed_nodes(job: Any) -> Iterator[tuple[str, str]]:
     """Each failed component of ``job``, with its error."""
     for task in job.job_detail.task_details:
         if _task_state(task) == "FAILED" and _is_component(job, task):
-            yield node_of(task.task_name), _one_line(task.error.message) or "without a message"
+            yield task.task_name, _one_line(task.error.message) or "without a message"
 
 
 def outputs(job: Any) -> dict[str, dict[str, str]]:
     """Component → output → URI of its first artifact, of all components that gave any."""
-    found: dict[str, dict[str, str]] = {}
-    for task in _latest(job).values():
-        uris = {key: given.artifacts[0].uri for key, given in task.outputs.items() if given.artifacts}
-        if uris:
-            found.setdefault(node_of(task.task_name), {}).update(uris)
-    return found
+    found = {
+        name: {key: given.artifacts[0].uri for key, given in task.outputs.items() if given.artifacts}
+        for name, task in _latest(job).items()
+    }
+    return {name: uris for name, uris in found.items() if uris}
 
 
 _JOB_STATES = {
@@ -120,12 +108,11 @@ _JOB_STATES = {
 }
 
 
-def _state(job: Any, node: str, tasks: list[Any], job_state: State) -> State:
+def _state(tasks: list[Any], job_state: State) -> State:
     states = {_task_state(task) for task in tasks}
     if "FAILED" in states:
         return State.FAILED
-    wanted = {name for name in _names_in_spec(job) if node_of(name) == node}
-    if states and states <= {"SUCCEEDED", "SKIPPED"} and wanted <= {task.task_name for task in tasks}:
+    if states and states <= {"SUCCEEDED", "SKIPPED"}:
         return State.CACHED if states == {"SKIPPED"} else State.SUCCEEDED
     if not job_state.is_final:
         return job_state

@@ -62,7 +62,7 @@ def test_a_call_holds_no_more_than_fits_in_memory_unless_a_single_sample_does(
     released: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ml.prediction.served._CALL_BYTES", 100)
-    model = ServedModel(released.storage, 1, kind_of(released.settings).serving(released.settings))
+    model = ServedModel.of_release(released.storage, 1, kind_of(released.settings).serving(released.settings))
     notes = [b"{" * size for size in (40, 60, 1, 300, 100, 30, 30, 30)]
     answers: list[Any] = model.predict([*notes[:2], b"refused", *notes[2:]])
     assert answers.pop(2) == "not a note: no object"
@@ -109,4 +109,4 @@ class Deaf(NoteServing):
 )
 def test_a_model_that_the_kind_can_not_ask_is_told(released: Desk, serving: NoteServing, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        ServedModel(released.storage, 1, serving)
+        ServedModel.of_release(released.storage, 1, serving)

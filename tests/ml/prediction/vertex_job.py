@@ -38,7 +38,7 @@ class Job:
         made = write_instances(place.storage, place.settings, batch, 1)
         lines = given(place.storage, batch, made.files)
         images = [base64.b64decode(line["image_bytes"]["b64"]) for line in lines]
-        answers: list[Any] = ServedModel(place.storage, 1, ImageClassifierServing(1 << 20)).predict(images)
+        answers: list[Any] = ServedModel.of_release(place.storage, 1, ImageClassifierServing(1 << 20)).predict(images)
         self.results: list[dict[str, Any]] = [
             {"key": str(line["key"]), "prediction": {"label": answer.label, "probabilities": answer.probabilities}}
             for line, answer in zip(lines, answers, strict=True)

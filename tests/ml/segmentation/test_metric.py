@@ -24,22 +24,22 @@ from ml.tfx.factory import BEAM_ARGUMENTS
 pytestmark = pytest.mark.slow
 
 IDS = (0, 3, 9, 200)
-#: Truth, the candidate's answer, and the baseline's.
-Case = tuple[Ids, Ids, Ids]
+#: Truth, and the candidate's answer.
+Case = tuple[Ids, Ids]
 
 
-def settings(threshold: float = 0.0, loss: float = 1.0, ignored: int | None = 255) -> Settings:
+def settings(threshold: float = 0.0, ignored: int | None = 255) -> Settings:
     classes = tuple(SegmentationClass(id=number, name=f"c{number}", colour="#000000") for number in IDS)
     return Settings(
         name="p",
         kind="own",
-        training=TrainingSettings(blessing_threshold=threshold, blessing_max_loss=loss),
+        training=TrainingSettings(blessing_threshold=threshold),
         model=SegmentationSettings(classes=classes, ignore_index=ignored),
     )
 
 
-def cases(*, right: float, baseline_right: float) -> list[Case]:
-    """Masks of many sizes with ignored pixels; an answer is right in about these shares, and no class 200 occurs."""
+def cases(*, right: float) -> list[Case]:
+    """Masks of many sizes with ignored pixels; an answer is right in about this share, and no class 200 occurs."""
     dice = np.random.default_rng(4)
 
     def answer(truth: Ids, share: float) -> Ids:
@@ -47,7 +47,7 @@ def cases(*, right: float, baseline_right: float) -> list[Case]:
         return np.where((dice.random(truth.shape) < share) & (truth != 255), truth, guess)
 
     truths = [dice.choice(np.array([0, 3, 9, 255], np.uint8), (40 + number, 30)) for number in range(6)]
-    return [(truth, answer(truth, right), answer(truth, baseline_right)) for truth in truths]
+    return [(truth, answer(truth, right)) for truth in truths]
 
 
 def counted(pairs: list[tuple[Ids, Ids]]) -> dict[int, float]:
@@ -75,9 +75,9 @@ def save_model(folder: Path, feature: str) -> str:
     return str(folder / feature)
 
 
-def evaluate(folder: Path, asked: Settings, given: list[Case]) -> tuple[dict[tuple[str, str, int | None], float], bool]:
-    """(model, metric, class id) → value, and whether the candidate passed."""
-    names = ("mask", "answer_of_candidate", "answer_of_baseline")
+def evaluate(folder: Path, asked: Settings, given: list[Case]) -> tuple[dict[tuple[str, int | None], float], bool]:
+    """(metric, class id) → value, and whether the candidate passed."""
+    names = ("mask", "answer")
     with tf.io.TFRecordWriter(str(folder / "examples")) as writer:
         for case in given:
             features = {
@@ -85,50 +85,34 @@ def evaluate(folder: Path, asked: Settings, given: list[Case]) -> tuple[dict[tup
                 for name, mask in zip(names, case, strict=True)
             }
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-    config = tfma.utils.update_eval_config_with_defaults(evaluation_config(asked), has_baseline=True)
-    models = [
-        tfma.default_eval_shared_model(save_model(folder, feature), model_name=name, eval_config=config)
-        for name, feature in (("candidate", names[1]), ("baseline", names[2]))
-    ]
+    config = tfma.utils.update_eval_config_with_defaults(evaluation_config(asked), has_baseline=False)
     tfma.run_model_analysis(
-        eval_shared_model=models,
+        eval_shared_model=tfma.default_eval_shared_model(save_model(folder, "answer"), eval_config=config),
         eval_config=config,
         data_location=str(folder / "examples"),
         output_path=str(folder / "out"),
         pipeline_options=beam.options.pipeline_options.PipelineOptions(BEAM_ARGUMENTS),
     )
-    values: dict[tuple[str, str, int | None], float] = {}
+    values: dict[tuple[str, int | None], float] = {}
     for record in tfma.load_metrics(str(folder / "out")):
         for item in record.metric_keys_and_values:
             key: Any = item.key
-            if not key.is_diff:
-                number = key.sub_key.class_id.value if key.HasField("sub_key") else None
-                values[key.model_name, key.name, number] = item.value.double_value.value
+            number = key.sub_key.class_id.value if key.HasField("sub_key") else None
+            values[key.name, number] = item.value.double_value.value
     return values, tfma.load_validation_result(str(folder / "out")).validation_ok
 
 
 def test_mean_iou_is_what_a_count_by_hand_says(tmp_path: Path) -> None:
-    given = cases(right=0.7, baseline_right=0.4)
+    given = cases(right=0.7)
     values, _ = evaluate(tmp_path, settings(), given)
-    for model, position in (("candidate", 1), ("baseline", 2)):
-        expected = counted([(case[0], case[position]) for case in given])
-        assert set(expected) == {0, 3, 9}
-        assert values[model, "mean_iou", None] == pytest.approx(sum(expected.values()) / 3)
-        assert {number: values[model, "iou", number] for number in expected} == pytest.approx(expected)
-        assert (model, "iou", 200) not in values, "a class that doesn't occur has no IoU, and no share in the mean"
-    assert values["candidate", "example_count", None] == len(given)
+    expected = counted(given)
+    assert set(expected) == {0, 3, 9}
+    assert values["mean_iou", None] == pytest.approx(sum(expected.values()) / 3)
+    assert {number: values["iou", number] for number in expected} == pytest.approx(expected)
+    assert ("iou", 200) not in values, "a class that doesn't occur has no IoU, and no share in the mean"
+    assert values["example_count", None] == len(given)
 
 
-@pytest.mark.parametrize(
-    ("asked", "baseline_right", "blessed"),
-    [
-        (settings(threshold=0.8), 0.7, False),
-        (settings(threshold=0.5, loss=0.05), 0.9, False),
-        (settings(threshold=0.5, loss=0.5), 0.9, True),
-    ],
-    ids=["below the threshold", "worse than the baseline", "a little worse"],
-)
-def test_a_candidate_is_blessed_for_its_mean_iou(
-    tmp_path: Path, asked: Settings, baseline_right: float, blessed: bool
-) -> None:
-    assert evaluate(tmp_path, asked, cases(right=0.7, baseline_right=baseline_right))[1] is blessed
+@pytest.mark.parametrize(("threshold", "blessed"), [(0.8, False), (0.5, True)])
+def test_a_candidate_is_blessed_for_its_mean_iou(tmp_path: Path, threshold: float, blessed: bool) -> None:
+    assert evaluate(tmp_path, settings(threshold=threshold), cases(right=0.7))[1] is blessed

@@ -6,6 +6,7 @@ import importlib
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics.metric_specs import metric_thresholds_from_metrics_specs
@@ -57,10 +58,21 @@ def test_the_tuner_is_there_when_it_is_enabled_and_the_trainer_waits_for_it() ->
 def test_the_blessing_is_decided_overall_and_not_for_each_label() -> None:
     config = evaluation_config(load_settings(PIPELINE))
     keys = list(metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config))
-    assert sorted(key.is_diff for key in keys) == [False, True], "the value, and its change against the baseline"
-    poor = {key: -0.5 if key.is_diff else 0.1 for key in keys}
+    assert [key.is_diff for key in keys] == [False], "how it compares with the champion is decided after the Evaluator"
+    poor = dict.fromkeys(keys, 0.1)
     assert not validate_metrics(((), poor), config).validation_ok
     assert validate_metrics(((("label", b"4"),), poor), config).validation_ok
+
+
+@pytest.mark.parametrize(
+    ("right", "examples", "threshold"), [(114, 120, "0.95"), (14, 20, "0.7"), (35, 50, "0.7"), (180, 200, "0.9")]
+)
+def test_a_candidate_that_reaches_the_threshold_exactly_is_blessed(right: int, examples: int, threshold: str) -> None:
+    """TFMA measures in float32, in which 114 of 120 is less than 0.95."""
+    config = evaluation_config(load_settings(PIPELINE, {"training.blessing_threshold": threshold}))
+    keys = metric_thresholds_from_metrics_specs(config.metrics_specs, eval_config=config)
+    assert validate_metrics(((), dict.fromkeys(keys, np.float32(right / examples))), config).validation_ok
+    assert not validate_metrics(((), dict.fromkeys(keys, np.float32((right - 1) / examples))), config).validation_ok
 
 
 def test_a_stale_graph_is_found_and_compiled_anew(own_pipeline: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ml.errors import CodeError
 from ml.home import PROJECT, pipeline_folder
 from ml.settings import load_settings
 from ml.tfx.compilation import compile_graph
+from ml.tfx.run_spec import Champion
 from ml.tfx.vertex_spec import PARAMETERS, VertexPlace, compile_spec
 
 PIPELINE = "image_classification"
@@ -68,8 +70,7 @@ def beam(made: dict[str, Any]) -> PipelineOptions:
 def test_each_component_of_the_graph_is_a_task_of_the_spec() -> None:
     drawn = set(tasks(job()))
     nodes = {node.id for node in compile_graph(load_settings(PIPELINE)).nodes}
-    assert drawn - nodes == {"Resolver-model-blessing-resolver", "Resolver-model-resolver"}
-    assert nodes - drawn == {"Resolver"}
+    assert drawn == nodes
 
 
 def test_what_a_run_decides_is_a_parameter_without_a_default() -> None:
@@ -96,22 +97,23 @@ def test_components_that_call_the_pipelines_functions_are_told_its_revision_and_
     commands = {name: container["command"] for name, container in containers(job(PLACE, tuner__enabled="true")).items()}
     start = ["python", "-m", "ml.tfx.vertex_node", "--node"]
     own = ["--pipeline", PIPELINE, "--modules", PLACE.modules]
-    calling = {"Transform", "Tuner", "Trainer"}
+    calling = {"Transform", "Tuner", "Trainer", "Comparison"}
     assert commands == {name: [*start, name, *(own if name in calling else [])] for name in commands}
     assert calling < set(commands)
     assert containers(job())["Trainer"]["command"] == [*start, "Trainer", "--pipeline", PIPELINE], "the image's own"
 
 
-def test_the_baseline_is_a_model_of_this_pipeline_in_this_project() -> None:
-    executors = job(PLACE, vertex__region="europe-west4")["pipelineSpec"]["deploymentSpec"]["executors"]
-    filters = {
-        query["filter"]
-        for executor in executors.values()
-        for query in executor.get("resolver", {}).get("outputArtifactQueries", {}).values()
-    }
-    context = "projects/numbers/locations/europe-west4/metadataStores/default/contexts/image-classification"
-    assert len(filters) == 2
-    assert all(found.endswith(f' AND in_context("{context}")') for found in filters)
+def test_the_champion_is_the_release_that_the_run_names() -> None:
+    champion = Champion(3, "run-3", "gs://bucket/root/image_classification/models/3")
+    made = job(replace(PLACE, champion=champion))["pipelineSpec"]
+    [importer] = [
+        executor["importer"] for executor in made["deploymentSpec"]["executors"].values() if "importer" in executor
+    ]
+    assert importer["artifactUri"] == {"constant": champion.uri}
+    assert importer["metadata"] == {"version": 3, "run": "run-3"}
+    task = made["root"]["dag"]["tasks"]["Comparison"]
+    assert task["inputs"]["artifacts"]["champion_model"]["taskOutputArtifact"]["producerTask"] == "Champion"
+    assert task["inputs"]["parameters"]["champion"] == {"runtimeValue": {"constant": 3}}
 
 
 @pytest.mark.parametrize(

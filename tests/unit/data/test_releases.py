@@ -130,13 +130,35 @@ def test_changes_at_once_all_end_up_in_the_history(storage: Storage) -> None:
     assert sorted(change_version for change in found.history for change_version in change.traffic) == list(range(1, 8))
 
 
-def test_the_version_with_the_largest_share_is_the_one_that_is_evaluated() -> None:
-    change = {"at": "2026-11-21T00:00:00Z", "reason": "canary"}
-    assert _serving({**change, "traffic": {"1": 90, "2": 10}}).version == 1
-    assert _serving({**change, "traffic": {"1": 50, "2": 50}}).version == 2
+def test_a_roll_back_while_a_new_version_is_tried_ends_the_trial(storage: Storage) -> None:
+    served(storage, 1)
+    released(storage, 2)
+    serve(storage, 2, "canary", share=60)
+    found = rollback(storage)
+    assert found.traffic == {1: 100}
+    assert found.history[-1].reason == "rolled back from version 2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "champion"),
+    [
+        ([{1: 100}], 1),
+        ([{1: 100}, {1: 90, 2: 10}], 1),
+        ([{1: 100}, {1: 50, 2: 50}], 1),
+        ([{1: 100}, {1: 10, 2: 90}], 1),
+        ([{1: 100}, {1: 10, 2: 90}, {2: 100}], 2),
+        ([{1: 100}, {2: 100}, {1: 100}, {1: 50, 3: 50}], 1),
+        ([{1: 100}, {1: 50, 2: 50}, {2: 70, 3: 30}], 2),
+        ([{2: 50, 3: 50}], 2),
+    ],
+)
+def test_the_champion_is_the_stable_version_of_a_rollout(changes: list[dict[int, int]], champion: int) -> None:
+    """However much of the traffic a candidate has, it is compared with the version that had all of it."""
+    history = [{"at": "2026-11-21T00:00:00Z", "reason": "canary", "traffic": traffic} for traffic in changes]
+    assert Serving.from_json(json.dumps({"history": history}).encode()).version == champion
+
+
+def test_the_traffic_adds_up() -> None:
+    change = {"at": "2026-11-21T00:00:00Z", "reason": "canary", "traffic": {"1": 90}}
     with pytest.raises(ValueError, match="100 percent"):
-        _serving({**change, "traffic": {"1": 90}})
-
-
-def _serving(change: dict[str, object]) -> Serving:
-    return Serving.from_json(json.dumps({"history": [change]}).encode())
+        Serving.from_json(json.dumps({"history": [change]}).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import msgspec
@@ -97,6 +97,9 @@ class Notes(Kind):
         raise NotImplementedError
 
     def judge(self, settings: object) -> NoReturn:
+        raise NotImplementedError
+
+    def comparer(self, settings: object, ignored: Collection[str]) -> NoReturn:
         raise NotImplementedError
 
     def accept(self, settings: object, model: str, examples: str, most: int) -> NoReturn:
