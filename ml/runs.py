@@ -32,7 +32,8 @@ class TrainingRun(Record):
     """One run. ``code`` is the pipeline's code version when it started; ``settings`` what was given in place of the
     settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
     tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
-    ``image`` the container image that was shipped with them. ``target`` is where it runs."""
+    ``image`` the container image that was shipped with them. ``target`` is where it runs. ``comparison`` are the spans
+    whose eval examples the candidate and the champion are compared on, empty for the window's."""
 
     run: str
     pipeline: str
@@ -45,6 +46,7 @@ class TrainingRun(Record):
     revision: str | None = None
     image: str | None = None
     target: Target = "local"
+    comparison: list[int] = Field(default_factory=list)
 
 
 def start_run(
@@ -77,10 +79,11 @@ def start_run(
     wanted = default_revision(storage) if revision is None else _revision(revision)
     with _code(pipeline, storage, wanted):
         in_force = load_settings(pipeline, settings)
+        spans = complete_window(storage, pipeline, window, in_force)
         run = TrainingRun(
             run=safe_id(run_id),
             pipeline=pipeline,
-            window=complete_window(storage, pipeline, window, in_force),
+            window=spans,
             code=code_version(pipeline),
             started=now(),
             settings=settings or {},
@@ -89,6 +92,7 @@ def start_run(
             revision=wanted,
             image=read_modules(storage, wanted).image if wanted else None,
             target=in_force.target,
+            comparison=_comparison(storage, spans, in_force),
         )
         if run.target == "vertex":
             _check_vertex(storage, in_force, run)
@@ -186,6 +190,12 @@ def _same(
             f"run {run.run} was started with revision {run.revision or INSTALLED}, not {revision}: use another run id"
         )
     return run
+
+
+def _comparison(storage: Storage, window: list[int], settings: Settings) -> list[int]:
+    count = settings.training.comparison_spans
+    newest = windows.complete_spans(storage) if count is None else windows.window(storage, count)
+    return sorted({*window, *newest})
 
 
 def complete_window(storage: Storage, pipeline: str, window: list[int] | None, settings: Settings) -> list[int]:

@@ -112,6 +112,12 @@ class TrainingSettings(Section):
         description="… nor one that is worse than the latest blessed model by more than this, both "
         "measured on the same window.",
     )
+    comparison_spans: int | None = Field(
+        None,
+        ge=1,
+        description="Candidate and champion are compared on the eval examples of this many of the newest spans, and of "
+        "the window; null: of all spans.",
+    )
     approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
 
 

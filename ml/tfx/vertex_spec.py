@@ -23,8 +23,8 @@ from ml.tfx.sources import FUNCTIONS, sources_version
 from ml.vertex_settings import VertexSettings
 
 #: Parameter of the pipeline → the component and the property that it is given to. All are strings: the window's files
-#: (JSON, split → URIs) and their fingerprint as in :class:`~ml.tfx.run_spec.RunSpec`, the URI of the reviewed schema,
-#: and where the model is pushed (TFX's PushDestination as JSON).
+#: (a :class:`~ml.tfx.window_files.WindowFiles` as JSON) and their fingerprint, the URI of the reviewed schema, and
+#: where the model is pushed (TFX's PushDestination as JSON).
 PARAMETERS = {
     "files": ("ImportExampleGen", "files"),
     "fingerprint": ("ImportExampleGen", "fingerprint"),
