@@ -35,7 +35,8 @@ class TrainingRun(Record):
     tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
     ``image`` the container image that was shipped with them. ``target`` is where it runs. ``champion`` is the version
     that served when it started, which its candidate is compared with; None: nothing served. ``lost_classes`` are those
-    that the champion knows and the window has no example of to train on."""
+    that the champion knows and the window has no example of to train on. ``comparison`` are the spans whose eval
+    examples the two are compared on, empty for the window's."""
 
     run: str
     pipeline: str
@@ -50,6 +51,7 @@ class TrainingRun(Record):
     target: Target = "local"
     champion: int | None = None
     lost_classes: list[str] = Field(default_factory=list)
+    comparison: list[int] = Field(default_factory=list)
 
 
 def start_run(
@@ -82,13 +84,13 @@ def start_run(
     wanted = default_revision(storage) if revision is None else _revision(revision)
     with _code(pipeline, storage, wanted):
         in_force = load_settings(pipeline, settings)
-        read = complete_window(storage, pipeline, window, in_force)
+        spans = complete_window(storage, pipeline, window, in_force)
         serving = releases.serving(storage)
         champion = releases.read_release(storage, serving.version) if serving else None
         run = TrainingRun(
             run=safe_id(run_id),
             pipeline=pipeline,
-            window=read,
+            window=spans,
             code=code_version(pipeline),
             started=now(),
             settings=settings or {},
@@ -98,7 +100,8 @@ def start_run(
             image=read_modules(storage, wanted).image if wanted else None,
             target=in_force.target,
             champion=champion.version if champion else None,
-            lost_classes=lost_classes(storage, read, champion.classes) if champion else [],
+            lost_classes=lost_classes(storage, spans, champion.classes) if champion else [],
+            comparison=_comparison(storage, spans, in_force),
         )
         if run.target == "vertex":
             _check_vertex(storage, in_force, run)
@@ -204,6 +207,12 @@ def _same(
             f"run {run.run} was started with revision {run.revision or INSTALLED}, not {revision}: use another run id"
         )
     return run
+
+
+def _comparison(storage: Storage, window: list[int], settings: Settings) -> list[int]:
+    count = settings.training.comparison_spans
+    newest = windows.complete_spans(storage) if count is None else windows.window(storage, count)
+    return sorted({*window, *newest})
 
 
 def complete_window(storage: Storage, pipeline: str, window: list[int] | None, settings: Settings) -> list[int]:

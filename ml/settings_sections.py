@@ -138,6 +138,12 @@ class TrainingSettings(Section):
         description="Classes that the version that serves knows and a candidate may lack. A candidate that lost any "
         "other class waits for a person, or is not released.",
     )
+    comparison_spans: int | None = Field(
+        None,
+        ge=1,
+        description="Candidate and champion are compared on the eval examples of this many of the newest spans, and of "
+        "the window; null: of all spans.",
+    )
     approval: bool = Field(False, description="Whether a person has to approve each release in Airflow.")
 
 

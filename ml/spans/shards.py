@@ -1,4 +1,4 @@
-"""Writing TFRecord files, compressed with gzip, the same bytes for the same records.
+"""Writing and reading TFRecord files, compressed with gzip; the same bytes for the same records.
 
 The framing is TFRecord's: length (uint64, little-endian), masked CRC-32C of the length, data, masked CRC-32C of the
 data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
@@ -6,6 +6,7 @@ data (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_d
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import BinaryIO
 import google_crc32c
 
 from ml.parallel import map_ahead
+from ml.spans.damage import DamageError
 
 #: A block is compressed where its beginning shows that this saves a twentieth; mostly, images are compressed already.
 _SAMPLE = 1 << 15
@@ -26,6 +28,8 @@ _BLOCK = 1 << 20
 _THREADS = 2
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system (RFC 1952)
 _LAST_BLOCK = b"\x03\0"  # an empty final block (RFC 1951)
+_FRAME_HEADER = 12  # length and its checksum
+_FRAME_FOOTER = 4  # the data's checksum
 
 
 def frame(record: bytes) -> bytes:
@@ -45,8 +49,37 @@ def write_shards(framed: Iterable[bytes], count: int, folder: Path, *, shard_sam
     for shard in range(shards):
         size = count * (shard + 1) // shards - count * shard // shards
         with (folder / f"data-{shard:05d}-of-{shards:05d}.tfrecord.gz").open("wb") as stream:
-            _write_gzip(_blocks(records, size), stream)
+            write_framed(_next(records, size), stream)
     return shards
+
+
+def write_framed(framed: Iterable[bytes], stream: BinaryIO) -> None:
+    """Writes one file of framed records. Compression runs in threads of its own."""
+    _write_gzip(_blocks(framed), stream)
+
+
+def read_framed(compressed: BinaryIO) -> Iterator[bytes]:
+    """The framed records of one file, each verified, and with the last one the file's own checksum.
+
+    Raises ``DamageError`` for what wasn't written whole or was changed since.
+    """
+    try:
+        with gzip.open(compressed) as stream:
+            while header := stream.read(_FRAME_HEADER):
+                (size,) = struct.unpack("<Q", header[:8].ljust(8, b"\0"))
+                if header != _length(size):
+                    raise DamageError("the length of a record has a wrong CRC-32C")
+                body = stream.read(size + _FRAME_FOOTER)
+                if body[size:] != _masked_crc(body[:size]):
+                    raise DamageError("a record has a wrong CRC-32C")
+                yield header + body
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DamageError(str(error)) from error
+
+
+def _next(records: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield next(records)
 
 
 def _write_gzip(blocks: Iterator[bytes], stream: BinaryIO) -> None:
@@ -68,11 +101,10 @@ def _compress(block: bytes) -> bytes:
     return compressor.compress(block) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _blocks(records: Iterator[bytes], count: int) -> Iterator[bytes]:
+def _blocks(records: Iterable[bytes]) -> Iterator[bytes]:
     block: list[bytes] = []
     size = 0
-    for _ in range(count):
-        record = next(records)
+    for record in records:
         block.append(record)
         size += len(record)
         if size >= _BLOCK:

@@ -13,7 +13,7 @@ from ml.settings import Settings
 from ml.tfx.comparison import ComparisonGate
 from ml.tfx.run_spec import RunSpec
 from ml.tfx.strict_example_validator import StrictExampleValidator
-from ml.tfx.window_example_gen import WindowExampleGen
+from ml.tfx.window_example_gen import HELD_OUT, WindowExampleGen
 
 #: One worker in this process: for data that fits a machine, Beam's start-up costs more than its work. It runs in no
 #: container; without the last of these TFX packs its own sources for workers on other machines before each component,
@@ -34,12 +34,13 @@ def create_pipeline(
 ) -> tfx.dsl.Pipeline:
     """The pipeline of one run. It names no metadata store: Vertex brings its own, and a local run opens the one of
     :func:`ml.tfx.metadata_places.metadata_place`, whose password belongs into no compiled pipeline."""
-    example_gen = WindowExampleGen(files=dict(run.files), fingerprint=run.fingerprint).with_id("ImportExampleGen")
+    example_gen = WindowExampleGen(files=run.files, fingerprint=run.fingerprint).with_id("ImportExampleGen")
     schema_gen = ImportSchemaGen(schema_file=run.schema_file)
     statistics_gen = tfx.components.StatisticsGen(
         examples=example_gen.outputs["examples"],
         # Tells it which features are images, whose bytes are not worth counting as if they were words.
         schema=schema_gen.outputs["schema"],
+        exclude_splits=[HELD_OUT],
     )
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
@@ -48,6 +49,7 @@ def create_pipeline(
         examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
         preprocessing_fn=_function(settings, "preprocessing.preprocessing_fn"),
+        splits_config=tfx.proto.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
         # The Trainer applies the transform graph itself, in tf.data: faster than Beam, and no decoded copy is kept.
         materialize=False,
         disable_statistics=True,
@@ -86,6 +88,7 @@ def create_pipeline(
     evaluator = tfx.components.Evaluator(
         examples=example_gen.outputs["examples"],
         model=trainer.outputs["model"],
+        example_splits=["eval"],
         schema=schema_gen.outputs["schema"],
         eval_config=kind_of(settings).evaluation_config(settings),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from ml.tfx.window_files import WindowFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ NO_CHAMPION = Champion()
 class RunSpec:
     """One run's inputs and places; URIs are plain paths or ``gs://…``.
 
-    ``files``: the window's span files, split → URIs in the order of the examples. ``fingerprint`` changes with any of
+    ``files``: the files of the window's spans and of those for the comparison. ``fingerprint`` changes with any of
     their contents. ``schema_file``: a copy of the reviewed schema whose name changes with its content. ``sources``:
     hash of the code that the models depend on. Both are part of TFX's cache keys. ``comparison``: where the
     comparison of candidate and champion is written.
@@ -37,4 +38,4 @@ class RunSpec:
     comparison: str = ""
     champion: Champion = NO_CHAMPION
     fingerprint: str = ""
-    files: Mapping[str, list[str]] = field(default_factory=dict)
+    files: WindowFiles = field(default_factory=WindowFiles)

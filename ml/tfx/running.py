@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -19,7 +18,7 @@ from ml.storage import ABSENT, Storage
 from ml.tfx.node import LocalRun
 from ml.tfx.run_spec import Champion, RunSpec
 from ml.tfx.sources import sources_version
-from ml.tfx.window_example_gen import SPLITS
+from ml.tfx.window_files import window_files
 
 SCHEMA = "schema.pbtxt"
 
@@ -33,7 +32,7 @@ def local_run(run: TrainingRun) -> LocalRun:
 def run_spec(settings: Settings, run: TrainingRun, storage: Storage) -> RunSpec:
     """The run as the factory needs it. Raises ``NotFoundError`` where the pipeline has no schema yet, and
     ``SettingsError`` where it has one that can't be read."""
-    files, fingerprint = window_files(storage, run.window)
+    files, fingerprint = window_files(storage, run.window, run.comparison or run.window)
     return RunSpec(
         run_id=run.run,
         pipeline_root=storage.uri(layout.ARTIFACTS),
@@ -52,22 +51,6 @@ def _champion(storage: Storage, run: TrainingRun) -> Champion:
         return Champion(uri=storage.uri(layout.NO_CHAMPION))
     release = read_release(storage, run.champion)
     return Champion(release.version, release.run, storage.uri(layout.model(release.version)))
-
-
-def window_files(storage: Storage, window: Iterable[int]) -> tuple[dict[str, list[str]], str]:
-    """The files of the named spans for each split, in order of span and name; and a hash of names and generations."""
-    files: dict[str, list[str]] = {}
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        found = [
-            info
-            for number in window
-            for info in sorted(storage.list(layout.span(number, split)), key=lambda info: info.name)
-        ]
-        files[split] = [storage.uri(info.name) for info in found]
-        for info in found:
-            digest.update(f"{info.name}\0{info.generation}\0".encode())
-    return files, digest.hexdigest()
 
 
 def _publish_schema(pipeline: str, storage: Storage) -> str:

@@ -27,7 +27,7 @@ def write_job(run: TrainingRun, project: str) -> tuple[str, dict[str, str]]:
         raise SettingsError(f"run {run.run} has no container image any more: set vertex.image of {run.pipeline}")
     spec = run_spec(settings, run, storage)
     parameters = {
-        "files": json.dumps(dict(spec.files), sort_keys=True),
+        "files": spec.files.model_dump_json(),
         "fingerprint": spec.fingerprint,
         "schema_file": spec.schema_file,
         "push_destination": json.dumps({"filesystem": {"base_directory": spec.push_folder}}),

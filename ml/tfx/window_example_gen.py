@@ -3,28 +3,35 @@
 TFX's own ImportExampleGen reads what one glob matches, and no glob matches spans 9 and 10 and nothing else. Here the
 window is named, span by span. Spans are TFRecords of tf.Examples already, so they are copied file by file, in order:
 the same window always gives the same examples in the same order, which a seeded training needs.
+
+Beside the window's splits ``train`` and ``eval`` there is ``held_out``: the eval examples of all spans that candidate
+and champion are compared on. A content keeps its side for ever, so no model was ever trained on them.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 
+from ml import windows
 from ml.errors import DataError
+from ml.tfx.window_copy import parts_of, write_split
+from ml.tfx.window_files import WindowFiles
 
+#: The window's own splits.
 SPLITS = ("train", "eval")
+#: The split for the comparison with the champion.
+HELD_OUT = "held_out"
 
 
 class WindowExampleGenSpec(component_spec.ComponentSpec):
-    """``files`` is JSON, ``{"train": [uri, …], "eval": [uri, …]}``; ``fingerprint`` changes whenever a file's content
-    does, and with it TFX's cache key."""
+    """``files`` is a :class:`~ml.tfx.window_files.WindowFiles` as JSON; ``fingerprint`` changes whenever a file's
+    content does, and with it TFX's cache key."""
 
     PARAMETERS = {  # noqa: RUF012
         "files": component_spec.ExecutionParameter(type=str),
@@ -37,7 +44,11 @@ class WindowExampleGenSpec(component_spec.ComponentSpec):
 
 
 class WindowExecutor(base_executor.BaseExecutor):
-    """Copies the files of each split. Raises ``DataError`` for a split without files."""
+    """Copies the examples of each split, each content once, as the newest span has it.
+
+    Raises ``DataError`` if the window has no train or no eval examples, and ``DamagedSpanError`` for a file of the
+    window that isn't what was published.
+    """
 
     def Do(  # noqa: N802
         self,
@@ -45,30 +56,29 @@ class WindowExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        files: dict[str, list[str]] = json.loads(exec_properties["files"])
+        window = WindowFiles.model_validate_json(exec_properties["files"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        parts = parts_of(window)
+        examples.split_names = artifact_utils.encode_split_names(list(parts))
         for split in SPLITS:
-            if not files.get(split):
-                raise DataError(f"the window has no {split} examples: collect more samples of each label")
-            folder = artifact_utils.get_split_uri([examples], split)
-            fileio.makedirs(folder)
-            for number, source in enumerate(files[split]):
-                target = f"{folder}/data_tfrecord-{number:05d}-of-{len(files[split]):05d}.gz"
-                fileio.copy(source, target, overwrite=True)
+            if not sum(part.examples for part in parts[split]):
+                spans = windows.format(window.window) or "without spans"
+                raise DataError(f"the window {spans} has no {split} examples: collect more samples of each label")
+        for split, own in parts.items():
+            write_split(own, artifact_utils.get_split_uri([examples], split))
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
 
 
 class WindowExampleGen(base_component.BaseComponent):
-    """The component. ``files``: the window's span files for each split, in order."""
+    """The component. ``files``: those of the window and of the comparison."""
 
     SPEC_CLASS = WindowExampleGenSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(WindowExecutor)
 
-    def __init__(self, files: dict[str, list[str]], fingerprint: str) -> None:
+    def __init__(self, files: WindowFiles, fingerprint: str) -> None:
         spec = WindowExampleGenSpec(
-            files=json.dumps(files, sort_keys=True),
+            files=files.model_dump_json(),
             fingerprint=fingerprint,
             examples=types.Channel(type=standard_artifacts.Examples),
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -12,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from ml import layout
 from ml.home import pipeline_storage
-from ml.records import Span, now
+from ml.records import SampleFate, Span, SpanSample, now
 from ml.runs import start_run
 from ml.tfx.node import LocalRun
 from ml.tfx.running import local_run
@@ -49,25 +51,35 @@ def example(image: bytes | None, label: str | None) -> bytes:
     return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
-def write_span(number: int, train: Sequence[bytes], evaluation: Sequence[bytes]) -> None:
-    """A complete span of serialized examples."""
+def write_span(
+    number: int, train: Sequence[bytes], evaluation: Sequence[bytes], content: Callable[[bytes], bytes] = bytes
+) -> None:
+    """A complete span of serialized examples. ``content``: what two examples that show the same have in common."""
     storage = pipeline_storage(PIPELINE)
+    lines: list[bytes] = []
+    counts: dict[str, int] = {}
     for split, records in (("train", train), ("eval", evaluation)):
+        by_content = {hashlib.sha256(content(record)).hexdigest(): record for record in records}
         file = Path(storage.uri(layout.span(number, f"{split}/data-00000-of-00001.tfrecord.gz")))
         file.parent.mkdir(parents=True, exist_ok=True)
         with tf.io.TFRecordWriter(str(file), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
-            for record in records:
-                writer.write(record)
+            for key in sorted(by_content):
+                writer.write(by_content[key])
+        counts[split] = len(by_content)
+        lines += [
+            SpanSample(object=key, generation="1", fate=SampleFate(split), content=key).model_dump_json().encode()
+            for key in by_content
+        ]
     span = Span(
         span=number,
         batch="test",
         created=now(),
         classes={},
-        train=len(train),
-        eval=len(evaluation),
+        **counts,
         duplicates=0,
         refused=0,
     )
+    storage.write(layout.span(number, layout.SPAN_SAMPLES), gzip.compress(b"\n".join(lines), mtime=0))
     storage.write(layout.span(number, layout.SPAN), span.to_json())
 
 

@@ -24,7 +24,8 @@ from ml.storage import Storage, open_storage
 from ml.tfx.metadata import LockedMetadata, run_outputs
 from ml.tfx.metadata_places import metadata_place
 from ml.tfx.vertex_spec import VertexPlace, compile_spec
-from tests.ml.tfx.digits_pipeline import FAST, PIPELINE
+from ml.tfx.window_files import WindowFiles, window_files
+from tests.ml.tfx.digits_pipeline import FAST, PIPELINE, example, write_span
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +87,7 @@ class Container:
     def _artifact(self, definitions: str, name: str, uri: str) -> dict[str, Any]:
         kind = self._component[definitions]["artifacts"][name]["artifactType"]
         of_examples = {
-            "split_names": '["train", "eval"]',
+            "split_names": '["train", "eval", "held_out"]',
             "payload_format": "FORMAT_TF_EXAMPLE",
             "file_format": "tfrecords_gzip",
         }
@@ -162,21 +163,23 @@ def test_a_failure_is_one_line_for_people_and_for_vertex(
     assert not trainer.output.exists()
 
 
-def test_a_component_of_respans_own_needs_no_modules(tmp_path: Path) -> None:
+def test_a_component_of_respans_own_needs_no_modules(respan_home: Path, tmp_path: Path) -> None:
     example_gen = Container(tmp_path, "ImportExampleGen")
-    source = tmp_path / "data.gz"
-    source.write_bytes(b"examples")
-    files = json.dumps({"train": [str(source)], "eval": [str(source)]})
-    done = example_gen.run(parameters={"files": files, "fingerprint": "f"})
+    write_span(1, [example(b"a", "a")], [example(b"b", "b")])
+    files, fingerprint = window_files(pipeline_storage(PIPELINE), [1], [1])
+    done = example_gen.run(parameters={"files": files.model_dump_json(), "fingerprint": fingerprint})
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "examples" / "Split-eval" / "data_tfrecord-00000-of-00001.gz").read_bytes() == b"examples"
+    published = Path(pipeline_storage(PIPELINE).uri("spans/span-1/eval/data-00000-of-00001.tfrecord.gz")).read_bytes()
+    for split in ("eval", "held_out"):
+        copied = tmp_path / "examples" / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        assert copied.read_bytes() == published
 
 
 def test_a_window_without_examples_is_told_like_on_the_local_target(tmp_path: Path) -> None:
     example_gen = Container(tmp_path, "ImportExampleGen")
-    done = example_gen.run(parameters={"files": json.dumps({"train": [], "eval": []}), "fingerprint": "f"})
+    done = example_gen.run(parameters={"files": WindowFiles().model_dump_json(), "fingerprint": "f"})
     assert done.returncode == DataError.exit_code
-    assert example_gen.message().startswith("ImportExampleGen failed: the window has no train examples")
+    assert example_gen.message().startswith("ImportExampleGen failed: the window without spans has no train examples")
 
 
 def test_modules_that_can_not_be_used_are_told_before_anything_runs(tmp_path: Path, storage: Storage) -> None:

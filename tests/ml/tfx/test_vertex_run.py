@@ -120,9 +120,9 @@ def test_the_job_of_a_run_is_complete_and_compiled_alike_twice(
     assert job["runtimeConfig"]["gcsOutputDirectory"] == f"{storage.root}/runs/artifacts"
     assert job["runtimeConfig"]["parameterValues"] == told["parameters"]
     values = told["parameters"]
-    assert json.loads(values["files"]) == {
-        split: [f"{storage.root}/spans/span-1/{split}/data-00000-of-00001.tfrecord.gz"] for split in ("train", "eval")
-    }
+    names = {split: [f"{split}/data-00000-of-00001.tfrecord.gz"] for split in ("train", "eval")}
+    span = {"span": 1, "folder": f"{storage.root}/spans/span-1", **names}
+    assert json.loads(values["files"]) == {"window": [1], "comparison": [1], "spans": [span]}
     assert storage.read(values["schema_file"].removeprefix(f"{storage.root}/"))
     pushed = {"filesystem": {"base_directory": f"{storage.root}/runs/{begun.run}/pushed"}}
     assert json.loads(values["push_destination"]) == pushed
