@@ -113,11 +113,11 @@ def start_run(
 
 
 def lost_classes(storage: Storage, window: Iterable[int], known: Iterable[str]) -> list[str]:
-    """Those of the ``known`` classes that the window's spans have no example of to train on, in their order; none where
-    its spans don't count classes."""
+    """Those of the ``known`` classes that the window's spans have no example of to train on, sorted; none if the spans
+    don't count classes."""
     counted = [read_span(storage, number).classes for number in window]
     trained = {name for classes in counted for name, count in classes.items() if count.train}
-    return [name for name in known if name not in trained] if trained else []
+    return sorted(set(known) - trained) if trained else []
 
 
 def vertex_image(settings: Settings, run: TrainingRun) -> str | None:

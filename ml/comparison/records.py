@@ -46,7 +46,7 @@ class Comparison(Record):
     candidate doesn't; ``new_classes`` the reverse. ``reasons`` are sentences, the deciding one first.
     """
 
-    champion: int | None
+    champion: int | None = None
     outcome: Outcome
     decision: GateDecision
     reasons: list[str] = Field(min_length=1)

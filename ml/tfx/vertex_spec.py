@@ -23,8 +23,8 @@ from ml.tfx.sources import FUNCTIONS, sources_version
 from ml.vertex_settings import VertexSettings
 
 #: Parameter of the pipeline → the component and the property that it is given to. All are strings: the window's files
-#: (a :class:`~ml.tfx.window_files.WindowFiles` as JSON) and their fingerprint, the URI of the reviewed schema, where the
-#: model is pushed (TFX's PushDestination as JSON), and where the comparison with the champion is written.
+#: (a :class:`~ml.tfx.window_files.WindowFiles` as JSON) and their fingerprint, the URI of the reviewed schema, where
+#: the model is pushed (TFX's PushDestination as JSON), and where the comparison with the champion is written.
 PARAMETERS = {
     "files": ("ImportExampleGen", "files"),
     "fingerprint": ("ImportExampleGen", "fingerprint"),

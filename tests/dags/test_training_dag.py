@@ -48,3 +48,20 @@ def test_the_job_and_each_components_log_are_linked(dag: Any) -> None:
         for task in ("start_run", "components.Trainer")
     }
     assert names == {"start_run": ["Vertex AI pipeline"], "components.Trainer": ["Vertex AI log"]}
+
+
+@pytest.mark.parametrize("training", ["approval: true", "when_unsure: ask"])
+def test_a_person_is_asked_before_the_release_where_settings_may_want_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: str
+) -> None:
+    monkeypatch.setenv("RESPAN_PIPELINES", str(tmp_path))
+    write_pipeline(tmp_path, "asking", f"kind: image_classification\ntraining: {{{training}}}\n")
+    asking: Any = DagBag(PROJECT / "dags").dags["asking.training"]
+    assert asking.get_task("approve").upstream_task_ids == {"is_blessed"}
+    assert asking.get_task("publish").upstream_task_ids == {"is_blessed", "approve"}
+    assert asking.get_task("publish").confirmed_by == "approve"
+
+
+def test_nobody_is_asked_by_default(dag: Any) -> None:
+    assert not {"approve", "is_blessed"} & set(dag.task_ids)
+    assert dag.get_task("publish").confirmed_by is None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ml.home import METADATA_VARIABLE
+from ml.home import METADATA_VARIABLE, pipeline_storage
 from ml.logs import quiet
+from ml.storage import Storage
 from tests.ml.tfx.postgres import postgres
 
 quiet()
@@ -34,6 +36,15 @@ def trained(trained_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RESPAN_HOME", str(trained_home))
     monkeypatch.delenv("RESPAN_STORAGE", raising=False)
     return trained_home
+
+
+@pytest.fixture
+def finished(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """A copy of the finished run's storage, to release from; TFX's records stay where they are."""
+    shutil.copytree(trained_home / "storage", tmp_path / "storage")
+    monkeypatch.setenv("RESPAN_HOME", str(trained_home))
+    monkeypatch.setenv("RESPAN_STORAGE", f"file://{tmp_path / 'storage'}")
+    return pipeline_storage("image_classification")
 
 
 @pytest.fixture(scope="session")

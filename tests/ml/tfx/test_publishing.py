@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from ml import layout, releases
 from ml.claims import claim_number
 from ml.errors import DataError, NotFoundError
-from ml.home import PROJECT, home, pipeline_storage
+from ml.home import PROJECT, pipeline_storage
 from ml.kinds.image_classification.kind import KIND
 from ml.publishing import publish
 from ml.records import ReleaseRecord, now
@@ -25,16 +24,6 @@ from ml.tfx.outcome import run_outcome
 from tests.ml.tfx.digits_pipeline import PIPELINE
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def finished(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    """A copy of the finished run's storage, to release from; TFX's records stay where they are."""
-    shutil.copytree(trained_home / "storage", tmp_path / "storage")
-    monkeypatch.setenv("RESPAN_HOME", str(trained_home))
-    monkeypatch.setenv("RESPAN_STORAGE", f"file://{tmp_path / 'storage'}")
-    assert home() == trained_home
-    return pipeline_storage(PIPELINE)
 
 
 def run_name(storage: Storage) -> str:

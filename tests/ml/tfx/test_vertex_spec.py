@@ -124,7 +124,7 @@ def test_the_failure_policy_is_the_settings(policy: str, told: str) -> None:
 
 
 def test_each_component_is_cached_or_none() -> None:
-    components = set(containers(job()))
+    components = {*containers(job()), "Champion"}
     cached = {name for name, task in tasks(job()).items() if task.get("cachingOptions", {}).get("enableCache")}
     assert cached == components
     assert not any(task.get("cachingOptions") for task in tasks(job(vertex__caching="false")).values())
