@@ -55,7 +55,9 @@ class GateRules:
 @dataclass(frozen=True, slots=True)
 class Contest:
     """What is known of a candidate. ``champion`` is the version that serves, None before the first release; the classes
-    are those that each model knows; ``evidence`` is None without a champion or examples."""
+    are those that each model knows. ``evidence`` is of the examples of all classes but those that the candidate lost;
+    ``with_lost`` of these, too, unless ``training.may_lose_classes`` names them. Both are None without a champion or
+    examples."""
 
     metric: str
     blessed: bool
@@ -63,6 +65,7 @@ class Contest:
     candidate_classes: Collection[str]
     champion_classes: Collection[str]
     evidence: Evidence | None
+    with_lost: Evidence | None = None
 
 
 def decide(contest: Contest, rules: GateRules) -> Comparison:
@@ -122,19 +125,30 @@ def _decision(contest: Contest, outcome: Outcome, lost: list[str], rules: GateRu
     compared = _compared(contest, outcome, rules)
     if not contest.blessed:
         return GateDecision.REFUSE, ["The Evaluator did not bless the candidate; its log says why.", *compared]
+    unconfirmed = [name for name in lost if name not in rules.may_lose]
     if outcome is Outcome.WORSE:
-        return GateDecision.REFUSE, compared
-    if unconfirmed := [name for name in lost if name not in rules.may_lose]:
-        reason = (
-            f"The candidate no longer knows {_names(unconfirmed)}, which version {contest.champion} knows: if that is "
-            "meant, add them to training.may_lose_classes or confirm the release; else train with a window that holds "
-            "samples of them."
-        )
-        return GateDecision.ASK, [reason, *compared]
+        return GateDecision.REFUSE, [*compared, *([_loss(contest, unconfirmed)] if unconfirmed else [])]
+    if unconfirmed:
+        return GateDecision.ASK, [_loss(contest, unconfirmed), *compared]
     named = [f"It no longer knows {_names(lost)}, as training.may_lose_classes allows."] if lost else []
     if outcome is Outcome.CANT_TELL:
         return _WHEN_UNSURE[rules.when_unsure], [*compared, *named]
     return GateDecision.RELEASE, [*compared, *named]
+
+
+def _loss(contest: Contest, classes: list[str]) -> str:
+    overall = contest.with_lost
+    figures = (
+        f" With these its {contest.metric} is {overall.candidate:.4f} against {overall.champion:.4f} on "
+        f"{overall.examples:,} examples."
+        if overall
+        else ""
+    )
+    return (
+        f"The candidate no longer knows {_names(classes)}, which version {contest.champion} knows: if that is meant, "
+        "add them to training.may_lose_classes or confirm the release; else train with a window that has samples of "
+        f"them.{figures}"
+    )
 
 
 def _compared(contest: Contest, outcome: Outcome, rules: GateRules) -> list[str]:

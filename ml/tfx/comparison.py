@@ -126,11 +126,12 @@ def compare(
     serving = kind.serving(settings)
     models = [_load(candidate, serving, "the candidate"), _load(champion, serving, f"version {version}")]
     known = [model.classes() for model in models]
-    lost = set(known[1]) - set(known[0])
-    comparer = kind.comparer(settings, lost & rules.may_lose)
-    _ask(kind, comparer, models, examples)
-    evidence = comparer.evidence(float(rules.max_loss), rules.error_rate)
-    return decide(Contest(kind.metric, blessed, version, known[0], known[1], evidence), rules)
+    lost = frozenset(known[1]) - frozenset(known[0])
+    # Twice where a class was lost: what is common decides, and people see what the loss costs.
+    comparers = [kind.comparer(settings, ignored) for ignored in dict.fromkeys((lost, lost & rules.may_lose))]
+    _ask(kind, comparers, models, examples)
+    common, *rest = [comparer.evidence(float(rules.max_loss), rules.error_rate) for comparer in comparers]
+    return decide(Contest(kind.metric, blessed, version, known[0], known[1], common, *rest), rules)
 
 
 def _load(folder: str, serving: Serving, called: str) -> ServedModel:
@@ -139,13 +140,14 @@ def _load(folder: str, serving: Serving, called: str) -> ServedModel:
     return ServedModel(folder, serving)
 
 
-def _ask(kind: Kind, comparer: Comparer, models: Sequence[ServedModel], folder: str) -> None:
+def _ask(kind: Kind, comparers: Sequence[Comparer], models: Sequence[ServedModel], folder: str) -> None:
     for examples in chunked(_examples(folder), _CHUNK):
-        collected = [_collected(example, comparer.collected, folder) for example in examples]
+        collected = [_collected(example, comparers[0].collected, folder) for example in examples]
         answers: list[list[Answered]] = [model.predict(collected) for model in models]
         for example, candidate, champion in zip(examples, *answers, strict=True):
             try:
-                comparer.add(example, candidate, champion)
+                for comparer in comparers:
+                    comparer.add(example, candidate, champion)
             except ValueError as error:
                 raise DataError(f"an example in {folder} can't be compared as {kind.metric}: {error}") from error
 

@@ -97,7 +97,7 @@ def test_a_release_waits_for_a_person_where_the_settings_say_so(pipelines: Path)
     write_pipeline(pipelines, "asked", "kind: image_classification\ntraining: {approval: true}\n")
     write_pipeline(pipelines, "unasked")
     dags = bag().dags
-    assert dags["asked.training"].get_task("publish").upstream_task_ids == {"approve"}
+    assert dags["asked.training"].get_task("publish").upstream_task_ids == {"approve", "is_blessed"}
     assert not dags["unasked.training"].has_task("approve")
 
 

@@ -108,6 +108,7 @@ def test_a_lost_class_waits_for_a_person_unless_a_setting_allows_it() -> None:
     assert "It no longer knows '8', '9'" in allowed.why
     worse = judged(80, 0, 20, 0, candidate_classes=eight)
     assert worse.decision is GateDecision.REFUSE, "nobody has to be asked"
+    assert "no longer knows '8', '9'" in worse.why
 
 
 def test_a_new_class_is_named() -> None:
