@@ -21,7 +21,7 @@ from ml import releases, windows
 from ml.errors import DataError
 from ml.home import home
 from ml.settings import load_settings
-from scripts.demo_deployment import DemoDeployment, Deployment, collect, play
+from scripts.demo_deployment import DEFAULT_SEED, DemoDeployment, Deployment, collect, play
 from scripts.demo_stories import CLASSIFICATION, STORIES, Story, story_of
 from scripts.demo_summary import AuditCount, ScoredRelease, Summary, broken_promises
 from scripts.demo_target import TARGETS, demo_target
@@ -155,13 +155,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=os.environ.get("TARGET") or TARGETS[0],
         help="where the pipeline runs; vertex: on a Google Cloud of the demo's own, on loopback (default: %(default)s)",
     )
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help="of the pictures that are drawn (default: %(default)s)"
+    )
     chosen = parser.parse_args(arguments)
     timeline = Timeline()
     folder = home() / "demo"
     try:
         story = story_of(chosen.pipeline)
         with demo_target(chosen.target, home() / "demo-cloud", tfx_python(home())) as target:
-            return _play(Demo(DemoDeployment(folder, timeline, target), story, timeline), folder, timeline)
+            deployment = DemoDeployment(folder, timeline, target, seed=chosen.seed)
+            return _play(Demo(deployment, story, timeline), folder, timeline)
     except DemoError as error:
         timeline.plain(f"\nThe demo failed. {error}")
         return 1

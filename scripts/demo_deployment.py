@@ -24,6 +24,9 @@ from scripts.demo_target import DemoTarget
 from scripts.demo_timeline import DemoError, Timeline
 from scripts.model_side import ModelSide, tfx_python
 
+#: Of the pictures whose figures the documentation shows.
+DEFAULT_SEED = 20
+
 T = TypeVar("T")
 Result = TypeVar("Result", covariant=True)
 
@@ -77,10 +80,13 @@ class DemoDeployment:
     Pipelines in ``folder/pipelines``, where there are any, come before the installed ones.
 
     :param target: where the pipelines run.
+    :param seed: of the pictures; the same gives the same ones.
     """
 
-    def __init__(self, folder: Path, timeline: Timeline, target: DemoTarget | None = None) -> None:
-        self.folder, self.timeline = folder, timeline
+    def __init__(
+        self, folder: Path, timeline: Timeline, target: DemoTarget | None = None, *, seed: int = DEFAULT_SEED
+    ) -> None:
+        self.folder, self.timeline, self.seed = folder, timeline, seed
         self.target = target or DemoTarget()
         self.pipelines = folder / "pipelines"
         python = tfx_python(home())
@@ -112,7 +118,7 @@ class DemoDeployment:
     def start(self, data: str, *dag_ids: str, meanwhile: Callable[[], None] | None = None) -> None:
         """Has the module ``data`` draw its pictures into ``folder/data``, and returns when Airflow runs and knows
         ``dag_ids``. ``meanwhile`` is done once the pictures are there."""
-        drawing = self.model_side.start(data, str(self.folder / "data"))
+        drawing = self.model_side.start(data, str(self.folder / "data"), f"--seed={self.seed}")
         self.model_side.warm_up()
         self.airflow.start()
         _output, error = drawing.communicate()

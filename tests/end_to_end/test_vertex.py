@@ -33,11 +33,11 @@ from tests.gcp.vertex_clients import client
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 COMPONENTS = {
-    "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform", "Trainer", "Resolver",
-    "Evaluator", "Pusher",
+    "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform", "Trainer", "Champion",
+    "Evaluator", "Comparison", "Pusher",
 }  # fmt: skip
 #: What runs again after the Trainer was cleared.
-FROM_TRAINER = {"Trainer", "Evaluator", "Pusher"}
+FROM_TRAINER = {"Trainer", "Evaluator", "Comparison", "Pusher"}
 
 #: A token as Google gives it, or an assertion that a key signed.
 _TOKEN = re.compile(rb"ya29\.[\w.-]{10}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10}")

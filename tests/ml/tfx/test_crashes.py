@@ -29,7 +29,7 @@ quiet()
 from tests.ml.tfx.digits_pipeline import prepare
 for run_id in sys.argv[1:]:
     run = prepare(run_id, [1])
-    for node in ("ImportExampleGen", "ImportSchemaGen", "Resolver"):
+    for node in ("ImportExampleGen", "ImportSchemaGen", "Champion"):
         assert run.run_node(node).execution > 0
 """
 

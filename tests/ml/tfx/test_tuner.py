@@ -21,9 +21,9 @@ SEARCH = {"tuner__enabled": "true", "tuner__max_trials": "2", "tuner__epochs": "
 
 
 def run_before_tuner(run: LocalRun) -> set[str]:
-    """The states of the nodes whose outputs the search takes; all but the Resolver, which always looks anew."""
+    """The states of the nodes whose outputs the search takes; all but the Champion, which is imported each time."""
     nodes = run.nodes[: run.nodes.index("Tuner")]
-    return {run.run_node(node).state for node in nodes if node != "Resolver"}
+    return {run.run_node(node).state for node in nodes if node != "Champion"}
 
 
 def written(run: LocalRun, run_id: str, output: str) -> Any:
