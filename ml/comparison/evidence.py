@@ -101,9 +101,10 @@ def of_images(
 
     ``candidate`` and ``champion`` are float64[examples, …] in the same order: what adds up over examples, such as
     areas. ``metric`` takes sums float64[N, …] of them to values float64[N] from 0 to 1. Examples are drawn in pairs
-    (B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979)), the interval is of
-    percentiles. Fewer than 20 examples claim nothing: every p is 1. The same examples give the same evidence, in
-    whatever order.
+    (B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979)); interval and p are of
+    percentiles, widened for few examples (T. Hesterberg, "What teachers should know about the bootstrap", The American
+    Statistician 69 (2015), 371-386). Fewer than 20 examples claim nothing: every p is 1. The same examples give the
+    same evidence, in whatever order.
     """
     examples = len(candidate)
     if not examples:
@@ -124,12 +125,17 @@ def of_images(
     drawn = np.subtract(*values(np.stack([np.bincount(pick, minlength=examples) @ pairs for pick in picks])))
     drawn = drawn[~np.isnan(drawn)]
     claims = examples >= FEWEST_RESAMPLED and len(drawn) > 0
-    low, high = np.quantile(drawn, [error_rate, 1 - error_rate]) if claims else (-1.0, 1.0)
+    wider = math.sqrt(examples / (examples - 1)) if claims else 1.0
+    outside = float(stats.norm.sf(wider * stats.t.isf(error_rate, examples - 1))) if claims else 0.0
+    low, high = np.quantile(drawn, [outside, 1 - outside]) if claims else (-1.0, 1.0)
     difference = float(own - its)
     low, high = min(float(low), difference), max(float(high), difference)
 
-    def share(unfavourable: npt.NDArray[np.bool_]) -> float:
-        return (1 + int(np.count_nonzero(unfavourable))) / (1 + len(drawn)) if claims else 1.0
+    def probability(unfavourable: npt.NDArray[np.bool_]) -> float:
+        if not claims:
+            return 1.0
+        share = (1 + int(np.count_nonzero(unfavourable))) / (1 + len(drawn))
+        return float(stats.t.sf(stats.norm.isf(share) / wider, examples - 1))
 
     return Evidence(
         examples=examples,
@@ -139,9 +145,9 @@ def of_images(
         low=low,
         high=high,
         confidence=1 - 2 * error_rate,
-        p_worse=share(drawn >= 0),
-        p_better=share(drawn <= 0),
-        p_not_worse=share(drawn <= -max_loss),
+        p_worse=probability(drawn >= 0),
+        p_better=probability(drawn <= 0),
+        p_not_worse=probability(drawn <= -max_loss),
         enough=_enough(examples, low, high, float(stats.norm.ppf(1 - error_rate)), max_loss) if claims else None,
     )
 
