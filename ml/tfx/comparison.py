@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 from more_itertools import chunked
 from tfx import types
+from tfx.components.evaluator import constants
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.dsl.io import fileio
@@ -79,7 +80,12 @@ class ComparisonExecutor(base_executor.BaseExecutor):
         with fileio.open(exec_properties["record"], "wb") as stream:
             stream.write(comparison.to_json())
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        _bless(blessing, comparison.decision is not GateDecision.REFUSE)
+        _bless(
+            blessing,
+            comparison.decision is not GateDecision.REFUSE,
+            artifact_utils.get_single_instance(input_dict["model"]),
+            artifact_utils.get_single_instance(input_dict["champion_model"]) if version else None,
+        )
 
 
 class ComparisonGate(base_component.BaseComponent):
@@ -165,8 +171,13 @@ def _collected(example: Any, feature: str, folder: str) -> bytes:
     return bytes(values[0])
 
 
-def _bless(blessing: types.Artifact, blessed: bool) -> None:
-    """As TFX's Evaluator does it, for its Pusher."""
-    with fileio.open(f"{blessing.uri}/{'BLESSED' if blessed else 'NOT_BLESSED'}", "w") as stream:
+def _bless(blessing: types.Artifact, blessed: bool, candidate: types.Artifact, champion: types.Artifact | None) -> None:
+    """As TFX's Evaluator does it, for its Pusher and for who reads ML Metadata."""
+    file = constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME
+    with fileio.open(f"{blessing.uri}/{file}", "w") as stream:
         stream.write("")
-    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, int(blessed))
+    for role, model in (("current_model", candidate), ("baseline_model", champion)):
+        if model is not None:
+            blessing.set_string_custom_property(role, model.uri)
+            blessing.set_int_custom_property(f"{role}_id", model.id)

@@ -27,7 +27,7 @@ _PIPELINES = {
 }
 _CONTAINERS = {
     "ImportExampleGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "Transform", "Trainer", "Evaluator",
-    "Pusher",
+    "Comparison", "Pusher",
 }  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_
         failed = {name: one.error.message for name, one in details.items() if one.error.message}
         assert failed == {}
         assert {task for _, task in executor.executions} == _CONTAINERS
-        blessing = details["Evaluator"].outputs["blessing"].artifacts[0]
+        blessing = details["Comparison"].outputs["blessing"].artifacts[0]
         model = details["Trainer"].outputs["model"].artifacts[0]
         assert (blessing.metadata["blessed"], blessing.metadata["current_model_id"]) == (1, model.name)
         pushed = [
@@ -91,7 +91,7 @@ def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_
 
         second = run("second")
         states = {name: one.state.name for name, one in _details(second).items() if name in _CONTAINERS}
-        # Each run is pushed to a place of its own, which is one of Pusher's parameters.
-        assert states == dict.fromkeys(_CONTAINERS, "SKIPPED") | {"Pusher": "SUCCEEDED"}
+        # Each run has places of its own for the pushed model and the comparison, which are parameters.
+        assert states == dict.fromkeys(_CONTAINERS, "SKIPPED") | dict.fromkeys(("Comparison", "Pusher"), "SUCCEEDED")
         assert second.state.name == "PIPELINE_STATE_SUCCEEDED"
     assert executor.running() == []
