@@ -19,9 +19,11 @@ from ml.ci_cd.revisions import shipped
 from ml.errors import ConflictError, DataError, NotFoundError, SettingsError
 from ml.graph import read_graph
 from ml.home import pipelines_in_front
+from ml.kinds import kind_of
 from ml.names import safe_id
 from ml.records import Record, TrainingCause, now
 from ml.settings import Settings, Target, code_version, load_settings
+from ml.spans.truths import LeftOut
 from ml.storage import ABSENT, Storage
 
 #: In place of a revision: the installed code.
@@ -33,7 +35,9 @@ class TrainingRun(Record):
     settings file's values, as dotted keys (``training.epochs``). ``cause`` is what started it, and ``reason``
     tells it in words. ``revision`` is that of the modules that it is trained with, None for the installed ones;
     ``image`` the container image that was shipped with them. ``target`` is where it runs. ``comparison`` are the spans
-    whose eval examples the candidate and the champion are compared on, empty for the window's."""
+    whose eval examples the candidate and the champion are compared on, empty for the window's. ``left_out`` counts the
+    examples of the window's spans that a newer one of them holds again; None for a run from before this was counted.
+    """
 
     run: str
     pipeline: str
@@ -47,6 +51,7 @@ class TrainingRun(Record):
     image: str | None = None
     target: Target = "local"
     comparison: list[int] = Field(default_factory=list)
+    left_out: LeftOut | None = None
 
 
 def start_run(
@@ -66,7 +71,8 @@ def start_run(
     :func:`default_revision`; :data:`INSTALLED` asks for the installed code. A run keeps the cause and the reason that
     it was started with, whatever later calls give.
 
-    Raises ``DataError`` where there is no span, ``NotFoundError`` for a span that isn't complete or a revision whose
+    Raises ``DataError`` where there is no span, or a model can't be trained and evaluated on the window (with what it
+    lacks, and what to do), ``NotFoundError`` for a span that isn't complete or a revision whose
     modules were never copied, and ``ConflictError`` where the run was started with another window, other settings or
     another revision, or where the revision has other components than Airflow's DAG. ``SettingsError`` where the
     settings in force name the target vertex, and storage isn't in Cloud Storage or there is no image to run in.
@@ -93,6 +99,7 @@ def start_run(
             image=read_modules(storage, wanted).image if wanted else None,
             target=in_force.target,
             comparison=_comparison(storage, spans, in_force),
+            left_out=_left_out(storage, spans, in_force),
         )
         if run.target == "vertex":
             _check_vertex(storage, in_force, run)
@@ -196,6 +203,12 @@ def _comparison(storage: Storage, window: list[int], settings: Settings) -> list
     count = settings.training.comparison_spans
     newest = windows.complete_spans(storage) if count is None else windows.window(storage, count)
     return sorted({*window, *newest})
+
+
+def _left_out(storage: Storage, window: list[int], settings: Settings) -> LeftOut:
+    from ml.spans.window_check import check_window
+
+    return check_window(storage, window, classes_from_train=kind_of(settings).classes_from_train).left_out
 
 
 def complete_window(storage: Storage, pipeline: str, window: list[int] | None, settings: Settings) -> list[int]:
