@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 
 from ml import layout, windows
 from ml.batches import list_batches, read_manifest, read_vanished
 from ml.errors import DataError, NotFoundError
 from ml.kinds.kind import Kind, Part
-from ml.ledger import Ledger, Listed, Named, Problem, Settled, Trouble
+from ml.ledger import Example, Ledger, Listed, Named, Problem, Settled, Trouble
 from ml.parallel import map_ahead
-from ml.records import Record, SampleFate, SpanSample
+from ml.records import Record, SampleFate
+from ml.spans.documents import read_samples
 from ml.storage import Storage
 from ml.temporary import temporary_folder
 
@@ -26,7 +26,9 @@ class Audit(Record):
 
     ``collected`` is the sum of all but ``duplicated``. A sample of several objects counts where its first one is; each
     further one that is nowhere or in more than one place adds to ``lost`` or ``duplicated``, not to ``collected``.
-    ``incomplete`` counts files, not samples: those in the inbox that belong to no whole sample yet.
+    ``incomplete`` counts files, not samples: those in the inbox that belong to no whole sample yet. ``corrected``
+    counts contents that spans hold under several truths, of which the newest counts; spans that were prepared before
+    truths were recorded don't add to it.
     """
 
     collected: int
@@ -38,6 +40,7 @@ class Audit(Record):
     lost: int
     duplicated: int
     incomplete: int = 0
+    corrected: int = 0
     problems: list[str]
 
     @property
@@ -70,7 +73,14 @@ def audit(storage: Storage, kind: Kind) -> Audit:
                 named.append(f"{'lost' if problem.trouble.is_loss else 'duplicated'}: {problem.object!r} {problem.why}")
         collected = sum(places.values())
         places["lost"] += further_lost
-        return Audit(collected=collected, duplicated=duplicated, incomplete=found.incomplete, problems=named, **places)
+        return Audit(
+            collected=collected,
+            duplicated=duplicated,
+            incomplete=found.incomplete,
+            corrected=found.corrected,
+            problems=named,
+            **places,
+        )
 
 
 def _fill(ledger: Ledger, storage: Storage, kind: Kind) -> None:
@@ -118,12 +128,10 @@ def _settled(storage: Storage, below: str, kind: Kind) -> Iterator[Settled]:
             yield batch, name, info.size, isinstance(part, Part) and part.role != first
 
 
-def _examples(storage: Storage, number: int) -> Iterator[tuple[str, str]]:
-    with storage.open(layout.span(number, layout.SPAN_SAMPLES)) as stream, gzip.open(stream) as lines:
-        for line in lines:
-            sample = SpanSample.from_json(line)
-            if sample.fate in (SampleFate.TRAIN, SampleFate.EVAL):
-                yield sample.object, sample.generation
+def _examples(storage: Storage, number: int) -> Iterator[Example]:
+    for sample in read_samples(storage, number):
+        if sample.fate in (SampleFate.TRAIN, SampleFate.EVAL):
+            yield sample.object, sample.generation, sample.content, sample.truth
 
 
 def _look_again(storage: Storage, problem: Problem) -> str | None:

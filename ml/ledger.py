@@ -27,7 +27,9 @@ CREATE TABLE entry (
     batch TEXT, object TEXT, generation TEXT, size INTEGER, further INTEGER, state TEXT, vanished INTEGER DEFAULT 0,
     archived INTEGER, quarantined INTEGER, PRIMARY KEY (batch, object)
 ) WITHOUT ROWID;
-CREATE TABLE example (object TEXT, generation TEXT, span INTEGER, PRIMARY KEY (object, generation, span)) WITHOUT ROWID;
+CREATE TABLE example (
+    object TEXT, generation TEXT, span INTEGER, content TEXT, truth TEXT, PRIMARY KEY (object, generation, span)
+) WITHOUT ROWID;
 CREATE TABLE problem (
     kind TEXT, object TEXT, generation TEXT, further INTEGER, batch TEXT, why TEXT, PRIMARY KEY (object, generation)
 ) WITHOUT ROWID;
@@ -89,6 +91,11 @@ SELECT SUM(objects), SUM(whole) FROM (
 """
 
 
+_CORRECTED = """
+SELECT COUNT(*) FROM (SELECT 1 FROM example GROUP BY content HAVING COUNT(DISTINCT truth) > 1)
+"""
+
+
 class Trouble(str, Enum):
     """What can be wrong with an object."""
 
@@ -125,15 +132,19 @@ Named = tuple[str, str, int, bool]
 #: An object below a batch's folder in the archive or in quarantine: batch, name, size, and whether it is a further one,
 #: for objects that no manifest names.
 Settled = tuple[str, str, int, bool]
+#: A sample in a span: first object, generation, content, and the digest of its truth where the span has it.
+Example = tuple[str, str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """``samples``: how many are at each place: archived, quarantined, batch, inbox, vanished, lost. Each sample counts
-    once, at the first of these. ``incomplete``: how many objects in the inbox belong to no whole sample."""
+    once, at the first of these. ``incomplete``: how many objects in the inbox belong to no whole sample. ``corrected``:
+    how many contents are in spans under several truths."""
 
     samples: dict[str, int]
     incomplete: int
+    corrected: int
 
 
 class Ledger:
@@ -179,10 +190,10 @@ class Ledger:
         """After the manifests."""
         self._add_settled("quarantined", objects)
 
-    def add_examples(self, span: int, samples: Iterable[tuple[str, str]]) -> None:
-        """First object and generation of each sample that is in the span."""
-        rows = ((*sample, span) for sample in samples)
-        self._db.executemany("INSERT OR IGNORE INTO example VALUES (?, ?, ?)", rows)
+    def add_examples(self, span: int, samples: Iterable[Example]) -> None:
+        """The samples that are in the span."""
+        rows = ((name, generation, span, content, truth) for name, generation, content, truth in samples)
+        self._db.executemany("INSERT OR IGNORE INTO example VALUES (?, ?, ?, ?, ?)", rows)
 
     def close_books(self) -> None:
         """To be called once, when everything is in: finds the problems."""
@@ -201,11 +212,12 @@ class Ledger:
     def places(self) -> Places:
         counts = dict(self._db.execute("SELECT place, COUNT(*) FROM placed WHERE NOT further GROUP BY place"))
         samples = {name: counts.get(place, 0) for place, name in _PLACES.items()}
+        (corrected,) = self._db.execute(_CORRECTED).fetchone()
         if self._roles == 1:
-            return Places(samples, 0)
+            return Places(samples, 0, corrected)
         objects, whole = (count or 0 for count in self._db.execute(_PAIRS, (self._roles,)).fetchone())
         samples["inbox"] -= objects - whole
-        return Places(samples, objects - whole * self._roles)
+        return Places(samples, objects - whole * self._roles, corrected)
 
     def _add_settled(self, column: str, objects: Iterable[Settled]) -> None:
         # An object that no manifest names (the batch's folder was cleared away) is in one place.

@@ -159,13 +159,16 @@ class SampleFate(str, Enum):
 class SpanSample(Record):
     """What became of one sample of the batch, a line of ``spans/span-N/samples.jsonl.gz``, in the manifest's order.
 
-    ``content`` is the SHA-256 (hex) of the decoded sample; None for a refused one.
+    ``content`` is the SHA-256 (hex) of the decoded sample; None for a refused one. ``truth`` is a digest
+    (``ml.spans.truths``) of what people say of it; None for a sample that gives no example, and in spans that were
+    prepared before there was this key.
     """
 
     object: str
     generation: str
     fate: SampleFate
     content: str | None = None
+    truth: str | None = None
 
 
 class Verdict(str, Enum):

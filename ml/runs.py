@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -19,11 +20,15 @@ from ml.ci_cd.revisions import shipped
 from ml.errors import ConflictError, DataError, NotFoundError, SettingsError
 from ml.graph import read_graph
 from ml.home import pipelines_in_front
+from ml.kinds import kind_of
 from ml.names import safe_id
 from ml.records import Record, TrainingCause, now
 from ml.settings import Settings, Target, code_version, load_settings
-from ml.spans.documents import read_span
+from ml.spans.truths import LeftOut
 from ml.storage import ABSENT, Storage
+
+if TYPE_CHECKING:
+    from ml.spans.window_contents import WindowContents
 
 #: In place of a revision: the installed code.
 INSTALLED = "installed"
@@ -36,7 +41,9 @@ class TrainingRun(Record):
     ``image`` the container image that was shipped with them. ``target`` is where it runs. ``champion`` is the version
     that served when it started, which its candidate is compared with; None: nothing served. ``lost_classes`` are those
     that the champion knows and the window has no example of to train on. ``comparison`` are the spans whose eval
-    examples the two are compared on, empty for the window's."""
+    examples the two are compared on, empty for the window's. ``left_out`` counts the examples of the window's spans
+    that a newer one of them holds again; None for a run from before this was counted.
+    """
 
     run: str
     pipeline: str
@@ -52,6 +59,7 @@ class TrainingRun(Record):
     champion: int | None = None
     lost_classes: list[str] = Field(default_factory=list)
     comparison: list[int] = Field(default_factory=list)
+    left_out: LeftOut | None = None
 
 
 def start_run(
@@ -71,7 +79,8 @@ def start_run(
     :func:`default_revision`; :data:`INSTALLED` asks for the installed code. A run keeps the cause and the reason that
     it was started with, whatever later calls give.
 
-    Raises ``DataError`` where there is no span, ``NotFoundError`` for a span that isn't complete or a revision whose
+    Raises ``DataError`` where there is no span, or a model can't be trained and evaluated on the window (with what it
+    lacks, and what to do), ``NotFoundError`` for a span that isn't complete or a revision whose
     modules were never copied, and ``ConflictError`` where the run was started with another window, other settings or
     another revision, or where the revision has other components than Airflow's DAG. ``SettingsError`` where the
     settings in force name the target vertex, and storage isn't in Cloud Storage or there is no image to run in.
@@ -85,6 +94,7 @@ def start_run(
     with _code(pipeline, storage, wanted):
         in_force = load_settings(pipeline, settings)
         spans = complete_window(storage, pipeline, window, in_force)
+        contents = _check_window(storage, spans, in_force)
         serving = releases.serving(storage)
         champion = releases.read_release(storage, serving.version) if serving else None
         run = TrainingRun(
@@ -100,8 +110,9 @@ def start_run(
             image=read_modules(storage, wanted).image if wanted else None,
             target=in_force.target,
             champion=champion.version if champion else None,
-            lost_classes=lost_classes(storage, spans, champion.classes) if champion else [],
+            lost_classes=_lost_classes(contents, champion.classes) if champion else [],
             comparison=_comparison(storage, spans, in_force),
+            left_out=contents.left_out,
         )
         if run.target == "vertex":
             _check_vertex(storage, in_force, run)
@@ -110,14 +121,6 @@ def start_run(
     except ConflictError:  # another node of the same run was quicker
         return _same(TrainingRun.from_json(storage.read(name)), window, settings, revision)
     return run
-
-
-def lost_classes(storage: Storage, window: Iterable[int], known: Iterable[str]) -> list[str]:
-    """Those of the ``known`` classes that the window's spans have no example of to train on, sorted; none if the spans
-    don't count classes."""
-    counted = [read_span(storage, number).classes for number in window]
-    trained = {name for classes in counted for name, count in classes.items() if count.train}
-    return sorted(set(known) - trained) if trained else []
 
 
 def vertex_image(settings: Settings, run: TrainingRun) -> str | None:
@@ -213,6 +216,19 @@ def _comparison(storage: Storage, window: list[int], settings: Settings) -> list
     count = settings.training.comparison_spans
     newest = windows.complete_spans(storage) if count is None else windows.window(storage, count)
     return sorted({*window, *newest})
+
+
+def _check_window(storage: Storage, window: list[int], settings: Settings) -> WindowContents:
+    from ml.spans.window_check import check_window
+
+    return check_window(storage, window, classes_from_train=kind_of(settings).classes_from_train)
+
+
+def _lost_classes(contents: WindowContents, known: Iterable[str]) -> list[str]:
+    """Those of the ``known`` classes that the window has no example of to train on, sorted; none where the classes of
+    its examples aren't counted."""
+    trained = {name for name, count in contents.classes.items() if count.train}
+    return sorted(set(known) - trained) if trained else []
 
 
 def complete_window(storage: Storage, pipeline: str, window: list[int] | None, settings: Settings) -> list[int]:

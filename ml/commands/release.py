@@ -12,6 +12,8 @@ from ml.comparison.documents import read_comparison
 from ml.comparison.records import GateDecision
 from ml.errors import NotFoundError
 from ml.home import pipeline_folder, pipeline_storage
+from ml.runs import read_run
+from ml.spans.truths import LeftOut
 from ml.storage import Storage
 
 
@@ -112,12 +114,15 @@ def show_(pipeline: str, version: int | None, as_json: bool) -> None:
         version = current.version
     record = releases.read_release(storage, version)
     history = current.history if current else []
+    left_out = _left_out(storage, record.run)
     document = {
         **record.model_dump(mode="json"),
+        "left_out": left_out.model_dump() if left_out else None,
         "traffic": (current.traffic if current else {}).get(version, 0),
         "history": [change.model_dump(mode="json") for change in history],
     }
     lines = [f"{name:<10} {value}" for name, value in record.model_dump(mode="json", exclude_none=True).items()]
+    lines += [f"{'left_out':<10} {left_out}"] if left_out else []
     lines += [
         f"{change.at:%Y-%m-%d %H:%M:%S}  "
         + ", ".join(f"version {number}: {share} %" for number, share in sorted(change.traffic.items()))
@@ -140,6 +145,15 @@ def rollback(pipeline: str, to: int | None, reason: str | None, as_json: bool) -
     previous = before.version if before else None
     text = f"version {now.version} serves (before: {previous})"
     show({"version": now.version, "previous": previous}, as_json=as_json, text=text)
+
+
+def _left_out(storage: Storage, run: str) -> LeftOut | None:
+    """What the release's window left out of its spans; None if the run's record is gone or from before it was
+    counted."""
+    try:
+        return read_run(storage, run).left_out
+    except NotFoundError:
+        return None
 
 
 def _storage(pipeline: str) -> Storage:

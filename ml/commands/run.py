@@ -174,4 +174,9 @@ def _start(pipeline: str, run_id: str, window: str | None, overrides: Sequence[s
 
 def _told(begun: TrainingRun) -> str:
     code = f"revision {begun.revision[:12]}" if begun.revision else f"{INSTALLED} code"
-    return f"run {begun.run}, window {windows.format(begun.window)}, {code}, target {begun.target}"
+    line = f"run {begun.run}, window {windows.format(begun.window)}, {code}, target {begun.target}"
+    if begun.left_out is None or not begun.left_out.total:
+        return line
+    return (
+        f"{line}; the window leaves out {begun.left_out.total} examples that a newer span holds again: {begun.left_out}"
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +13,11 @@ from pydantic import ValidationError
 from ml import layout
 from ml.errors import DataError
 from ml.records import Record, ReleaseRecord
+from ml.spans.assignment import Split
+from ml.spans.contents import Superseded
+from ml.spans.damage import RELEASE_WITHOUT
+from ml.spans.documents import Columns, read_columns
+from ml.spans.window_contents import rows_left_out, superseded_in
 from ml.storage import Storage
 
 if TYPE_CHECKING:
@@ -41,14 +44,16 @@ class ReferencePredictions(Record):
 
 
 def read_reference(storage: Storage, release: ReleaseRecord, judge: Judge) -> Distributions:
-    """The distributions in the window of ``release``, as ``judge`` sees them.
+    """The distributions in the window of ``release``, as ``judge`` sees them: each content once, as the newest span has
+    it.
 
     Raises ``NotFoundError`` where the release or a span of its window has no statistics, ``DataError`` where they can't
     be read, or there is no window: without them, silence would pass for "no drift".
     """
-    spans = [_read_span(storage, number) for number in release.window]
-    if not spans:
+    if not release.window:
         raise DataError(f"release {release.version} tells no window to measure drift against")
+    older = superseded_in(storage, release.window, RELEASE_WITHOUT)
+    spans = [_read_span(storage, number, older.get(number)) for number in release.window]
     columns = sorted(set.intersection(*(set(span) for span in spans)))
     name = layout.release_reference(release.version)
     try:
@@ -63,13 +68,10 @@ def statistics_of(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, C
     return {name: np.asarray(column, np.float32) for name, column in columns.items() if name not in ("label", "split")}
 
 
-def _read_span(storage: Storage, number: int) -> dict[str, npt.NDArray[np.generic]]:
-    name = layout.span(number, layout.SPAN_STATISTICS)
-    try:
-        with np.load(io.BytesIO(storage.read(name)), allow_pickle=False) as archive:
-            columns = {column: archive[column] for column in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{storage.uri(name)} can't be read: {error}") from error
-    if "label" not in columns:
-        raise DataError(f"{storage.uri(name)} has no column `label`")
-    return columns
+def _read_span(storage: Storage, number: int, older: Mapping[Split, Superseded] | None) -> Columns:
+    """The span's columns, without the rows of the examples that ``older`` marks."""
+    columns = read_columns(storage, number, RELEASE_WITHOUT)
+    if older is None:
+        return columns
+    kept = ~rows_left_out(number, older, len(columns["label"]), RELEASE_WITHOUT)
+    return {name: column[kept] for name, column in columns.items()}

@@ -156,6 +156,10 @@ class Kind(ABC):
     words: ClassVar[Words]
     #: The Evaluator's metrics that a release records, that with the threshold among them: TFMA's name → ours.
     recorded_metrics: ClassVar[Mapping[str, str]]
+    #: Whether a model knows the classes that its train examples have and no others, as a classifier does: then a window
+    #: needs two of them at least, and train examples of each class that it has eval examples of. The strata of samples
+    #: are their classes then. If not, the classes are settled otherwise, in the settings, say.
+    classes_from_train: ClassVar[bool] = False
 
     @abstractmethod
     def part_of(self, name: str) -> Part | Unusable:

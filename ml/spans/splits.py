@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ml import layout
-from ml.errors import ConflictError
+from ml.errors import ConflictError, DataError
 from ml.spans.assignment import Split
 from ml.storage import ABSENT, Storage
 
@@ -31,11 +31,19 @@ def entries(storage: Storage) -> int:
 
 
 def read_entry(storage: Storage, number: int) -> Iterator[list[tuple[Split, bytes]]]:
-    """The contents of one entry as ``(split, content hash)``, in lists of a few thousand."""
+    """The contents of one entry as ``(split, content hash)``, in lists of a few thousand.
+
+    Raises ``DataError`` for a damaged entry: a guess could train on what another model is evaluated on.
+    """
     with storage.open(layout.splits(number)) as stream:
         while data := stream.read(_ROW_BYTES * _READ_ROWS):
             while len(data) % _ROW_BYTES and (more := stream.read(_ROW_BYTES - len(data) % _ROW_BYTES)):
                 data += more  # a store may answer with less than was asked for
+            if len(data) % _ROW_BYTES or not _SPLITS.keys() >= set(data[_HASH_BYTES::_ROW_BYTES]):
+                raise DataError(
+                    f"{storage.uri(layout.splits(number))} is damaged (it ends within a row, or a row has no side): "
+                    "restore it from a backup"
+                )
             yield [
                 (_SPLITS[data[end - 1]], data[end - _ROW_BYTES : end - 1])
                 for end in range(_ROW_BYTES, len(data) + 1, _ROW_BYTES)

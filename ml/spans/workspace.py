@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import msgspec
 
 from ml.records import ClassCount, ManifestEntry, Refusal, SampleFate
 from ml.spans.assignment import Split, new_in_eval
+from ml.spans.truths import truth_digest
 
 _SCHEMA = """
 CREATE TABLE samples (
@@ -82,6 +84,7 @@ class Fate(msgspec.Struct, omit_defaults=True):
     generation: str
     fate: str
     content: str | None = None
+    truth: str | None = None
 
 
 class Workspace:
@@ -211,13 +214,16 @@ class Workspace:
 
     def fates(self) -> Iterator[Fate]:
         """What became of each sample, in the manifest's order."""
-        query = """SELECT object, generation, samples.content, refused, split
+        query = """SELECT object, generation, samples.content, truth, refused, split
             FROM samples LEFT JOIN contents USING (number) ORDER BY samples.number"""
-        for name, generation, content, refused, split in self._database.execute(query):
+        digest = lru_cache(4096)(truth_digest)
+        for name, generation, content, truth, refused, split in self._database.execute(query):
             if refused is not None:
                 yield Fate(name, generation, SampleFate.REFUSED.value)
+            elif split is None:
+                yield Fate(name, generation, SampleFate.DUPLICATE.value, content.hex())
             else:
-                yield Fate(name, generation, split or SampleFate.DUPLICATE.value, content.hex())
+                yield Fate(name, generation, split, content.hex(), digest(truth))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
@@ -14,6 +15,8 @@ from tfx_bsl.coders import example_coder
 from ml import layout
 from ml.errors import DataError
 from ml.local_copy import local_folder
+from ml.spans.damage import damage_in
+from ml.spans.shards import read_records
 from ml.storage import Storage
 
 #: Examples that the inference looks at: a schema tells which features there are, not how they are distributed.
@@ -51,7 +54,7 @@ def _records(storage: Storage, window: Iterable[int]) -> list[bytes]:
     records: list[bytes] = []
     for number in window:
         with local_folder(storage, storage.uri(layout.span(number, "train"))) as folder:
-            files = sorted(str(file) for file in folder.iterdir())
-            dataset = tf.data.TFRecordDataset(files, compression_type="GZIP").take(_EXAMPLES - len(records))
-            records += dataset.as_numpy_iterator()
+            for file in sorted(folder.iterdir()):
+                with damage_in(number, f"train/{file.name}"), file.open("rb") as stream:
+                    records += islice(read_records(stream), _EXAMPLES - len(records))
     return records

@@ -12,26 +12,27 @@ from typing import BinaryIO, cast
 from tfx.dsl.io import fileio
 
 from ml import layout
+from ml.errors import NotFoundError
 from ml.spans.assignment import Split
-from ml.spans.contents import Contents, Marks, contents_of, superseded
-from ml.spans.damage import DamagedSpanError, DamageError
+from ml.spans.contents import Contents, Marks, Superseded, contents_of, superseded
+from ml.spans.damage import TRAIN_WITHOUT, DamagedSpanError, damage_in
 from ml.spans.shards import read_framed, write_framed
 from ml.tfx.window_files import SpanFiles, WindowFiles
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one span gives to a split: the examples of ``files`` on the span's side ``side`` that ``left_out`` (a mark
-    for each of them, in their order) doesn't mark. ``required``: without it the run can't go on."""
+    """What one span gives to a split: the examples of ``files`` on the span's side ``side``, but for those that
+    ``superseded`` marks. ``required``: without it the run can't go on."""
 
     files: SpanFiles
     side: Split
-    left_out: Marks
+    superseded: Superseded
     required: bool
 
     @property
     def examples(self) -> int:
-        return int(len(self.left_out) - self.left_out.sum())
+        return len(self.superseded.marks) - self.superseded.counts.total
 
 
 def parts_of(window: WindowFiles) -> dict[str, list[Part]]:
@@ -49,10 +50,9 @@ def parts_of(window: WindowFiles) -> dict[str, list[Part]]:
 
     def parts(numbers: Sequence[int], side: Split) -> list[Part]:
         spans = [files for files in window.of(numbers) if files.span in contents]
-        marks = superseded([contents[files.span][side] for files in spans])
+        older = superseded([contents[files.span][side] for files in spans])
         return [
-            Part(files, side, left_out, files.span in window.window)
-            for files, left_out in zip(spans, marks, strict=True)
+            Part(files, side, found, files.span in window.window) for files, found in zip(spans, older, strict=True)
         ]
 
     return {
@@ -84,17 +84,17 @@ def write_split(parts: Sequence[Part], folder: str) -> int:
 
 
 def _write_part(part: Part, targets: Sequence[str]) -> int:
-    span, read = part.files.span, 0
+    span, marks, read = part.files.span, part.superseded.marks, 0
     for name, target in zip(part.files.names(part.side), targets, strict=True):
         uri = f"{part.files.folder}/{name}"
-        with _damage_in(span, name), _open(uri) as source, fileio.open(target, "wb") as output:
-            if part.left_out.any():
-                read += _copy_kept(source, output, part.left_out[read:])
+        with damage_in(span, name), _open(uri) as source, fileio.open(target, "wb") as output:
+            if marks.any():
+                read += _copy_kept(source, output, marks[read:])
             else:
                 read += _copy(source, output)
-    if read != len(part.left_out):
-        why = f"they hold {read} examples, and {layout.SPAN_SAMPLES} names {len(part.left_out)}"
-        raise DamagedSpanError(span, f"folder {part.side.value}", why)
+    if read != len(marks):
+        why = f"it has {read} examples, and {layout.SPAN_SAMPLES} names {len(marks)}"
+        raise DamagedSpanError(span, f"folder {part.side.value}", why, TRAIN_WITHOUT)
     return part.examples
 
 
@@ -132,22 +132,18 @@ def _copy_kept(source: BinaryIO, target: BinaryIO, left_out: Marks) -> int:
 
 
 def _contents(files: SpanFiles) -> Mapping[Split, Contents]:
-    with _damage_in(files.span, layout.SPAN_SAMPLES), _open(f"{files.folder}/{layout.SPAN_SAMPLES}") as stream:
+    with damage_in(files.span, layout.SPAN_SAMPLES), _open(f"{files.folder}/{layout.SPAN_SAMPLES}") as stream:
         return contents_of(stream)
 
 
-def _open(uri: str) -> BinaryIO:
-    return cast(BinaryIO, fileio.open(uri, "rb"))
-
-
 @contextlib.contextmanager
-def _damage_in(span: int, file: str) -> Iterator[None]:
+def _open(uri: str) -> Iterator[BinaryIO]:
+    """The file for reading. Raises ``NotFoundError``, as a storage does."""
     try:
-        yield
-    except DamageError as error:
-        raise DamagedSpanError(span, file, str(error)) from error
+        with fileio.open(uri, "rb") as stream:
+            yield cast(BinaryIO, stream)
     except fileio.NotFoundError as error:
-        raise DamagedSpanError(span, file, "it is missing") from error
+        raise NotFoundError(f"{uri} is missing") from error
 
 
 def _leave_out(error: DamagedSpanError, *, required: bool) -> None:

@@ -10,6 +10,8 @@ and champion are compared on. A content keeps its side for ever, so no model was
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 from tfx import types
@@ -20,6 +22,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 
 from ml import windows
 from ml.errors import DataError
+from ml.spans.truths import LeftOut
 from ml.tfx.window_copy import parts_of, write_split
 from ml.tfx.window_files import WindowFiles
 
@@ -27,6 +30,8 @@ from ml.tfx.window_files import WindowFiles
 SPLITS = ("train", "eval")
 #: The split for the comparison with the champion.
 HELD_OUT = "held_out"
+#: The artifact's custom property with what each split leaves out: JSON, split → :class:`~ml.spans.truths.LeftOut`.
+LEFT_OUT = "left_out"
 
 
 class WindowExampleGenSpec(component_spec.ComponentSpec):
@@ -63,11 +68,23 @@ class WindowExecutor(base_executor.BaseExecutor):
         for split in SPLITS:
             if not sum(part.examples for part in parts[split]):
                 spans = windows.format(window.window) or "without spans"
-                raise DataError(f"the window {spans} has no {split} examples: collect more samples of each label")
+                raise DataError(
+                    f"window {spans} has no {split} examples: collect new samples and prepare a span of them"
+                )
+        left_out: dict[str, LeftOut] = {}
         for split, own in parts.items():
-            write_split(own, artifact_utils.get_split_uri([examples], split))
+            written = write_split(own, artifact_utils.get_split_uri([examples], split))
+            left_out[split] = sum((part.superseded.counts for part in own), LeftOut())
+            print(_line(split, written, left_out[split]), file=sys.stderr, flush=True)  # noqa: T201
+        counts = {split: found.model_dump() for split, found in left_out.items()}
+        examples.set_string_custom_property(LEFT_OUT, json.dumps(counts))
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
+
+
+def _line(split: str, written: int, left_out: LeftOut) -> str:
+    line = f"{split}: {written} examples"
+    return f"{line}; {left_out.total} left out, held again by a newer span: {left_out}" if left_out.total else line
 
 
 class WindowExampleGen(base_component.BaseComponent):

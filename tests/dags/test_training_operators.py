@@ -13,15 +13,14 @@ from respan.links import TrainingRunLink
 from respan.names import ci_cd_training_run_id, retraining_run_id
 from respan.operators.training import StartRunOperator, TriggerTrainingOperator
 
-from ml import layout
 from ml.ci_cd.modules import copy_modules
 from ml.ci_cd.records import Scope
 from ml.home import pipeline_storage
 from ml.names import safe_id
-from ml.records import Span, now
 from ml.runs import TrainingRun, read_run
 from ml.storage import Storage
 from tests.dags.pipeline_folders import PROJECT, write_pipeline
+from tests.unit.data.published_spans import publish_span
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 RUN_ID = "manual__2026-11-21T00:00:00+00:00"
@@ -36,8 +35,7 @@ def storage(respan_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     write_pipeline(tmp_path / "pipelines", "tried")
     storage = pipeline_storage("tried")
     for number in (1, 2, 3):
-        span = Span(span=number, batch="b", created=now(), classes={}, train=1, eval=1, duplicates=0, refused=0)
-        storage.write(layout.span(number, layout.SPAN), span.to_json())
+        publish_span(storage, number, {f"{number}-a": "cat", f"{number}-b": "dog"}, {f"{number}-c": "cat"})
     return storage
 
 

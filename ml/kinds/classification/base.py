@@ -26,6 +26,7 @@ class Classification(Kind):
 
     roles: ClassVar[Mapping[str, str]] = {ROLE: ""}
     metric = "accuracy"
+    classes_from_train = True
     words = Words(
         metric="accuracy",
         score="accuracy",

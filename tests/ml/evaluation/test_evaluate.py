@@ -169,5 +169,5 @@ def test_a_missing_reference_is_an_error_not_an_absence_of_drift(tmp_path: Path,
 def test_a_damaged_reference_is_an_error(tmp_path: Path) -> None:
     here = world(tmp_path, right(30))
     here.storage.write(layout.span(1, layout.SPAN_STATISTICS), b"PK not a zip")
-    with pytest.raises(DataError, match=r"statistics\.npz can't be read"):
+    with pytest.raises(DataError, match=r"span 1's statistics\.npz is damaged \("):
         evaluate(here.storage, rules(), BATCH)

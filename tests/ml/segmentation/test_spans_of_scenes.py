@@ -21,7 +21,10 @@ from ml.kinds.semantic_segmentation.kind import KIND
 from ml.kinds.semantic_segmentation.masks import decode_mask, encode_mask
 from ml.records import Span
 from ml.settling import settle
+from ml.spans.documents import list_spans
 from ml.spans.preparation import prepare
+from ml.spans.truths import LeftOut
+from ml.spans.window_contents import window_contents
 from ml.storage import Storage
 from tests.ml.segmentation.scenes_world import (
     CLASSES,
@@ -178,6 +181,18 @@ def test_one_picture_with_two_masks_is_refused_and_a_true_copy_counts_once(stora
     assert (span.train + span.eval, span.duplicates) == (3, 1)
     assert set(refused.values()) == {"the same picture has two different masks: keep the right one"}
     assert len(refused) == 2
+
+
+def test_a_picture_that_comes_back_with_another_mask_is_a_correction(storage: Storage) -> None:
+    put_scenes(storage, range(4))
+    span, _ = spanned(storage)
+    settle(storage, span.batch)
+    put(storage, "again", encoded(picture(0)), encode_mask(mask(0)))
+    put(storage, "corrected", encoded(picture(1)), encode_mask(mask(61)))
+    spanned(storage, "second")
+    window = window_contents(storage, list_spans(storage), "", strata_are_classes=False)
+    assert window.left_out == LeftOut(corrected=1, repeated=1)
+    assert window.train + window.eval == 4
 
 
 def test_a_span_of_the_same_samples_has_the_same_bytes(storage: Storage) -> None:

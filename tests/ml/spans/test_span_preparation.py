@@ -15,11 +15,14 @@ from ml import layout, releases, windows
 from ml.batches import read_refusals
 from ml.claims import claim_number
 from ml.errors import ConflictError, DataError, NotFoundError
+from ml.kinds.images.encoded import content_hash, decode_image
 from ml.records import SampleFate
 from ml.settings_sections import DataSettings
 from ml.settling import settle
-from ml.spans.documents import list_spans, read_samples, read_span
+from ml.spans.documents import list_spans, read_contents, read_samples, read_span
 from ml.spans.preparation import prepare
+from ml.spans.truths import LeftOut
+from ml.spans.window_contents import window_contents
 from tests.ml.spans.reading import contents, examples, files_of
 
 Draw = Callable[..., bytes]
@@ -119,6 +122,28 @@ def test_every_sample_of_the_batch_has_a_fate_in_the_manifests_order(inbox: Any,
         SampleFate.REFUSED: 2,
     }
     assert all((fate.content is None) is (fate.fate is SampleFate.REFUSED) for fate in fates)
+
+
+def test_contents_are_found_again_in_the_order_of_the_examples_and_a_new_label_is_a_correction(
+    inbox: Any, draw: Draw
+) -> None:
+    inbox.fill({"cat": 10, "dog": 5})
+    first = inbox.freeze("first")
+    prepare(inbox.storage, inbox.settings, first)
+    settle(inbox.storage, first)
+    inbox.drop("dog/no-cat.png", draw("cat-3"))
+    inbox.drop("dog/again.png", draw("dog-1"))
+    prepare(inbox.storage, inbox.settings, inbox.freeze("second"))
+    for number in (1, 2):
+        for split, found in read_contents(inbox.storage, number, "").items():
+            shown = [
+                bytes.fromhex(content_hash(decode_image(image, 10**6)))[:16]
+                for _, image in examples(inbox.storage, number, split.value)
+            ]
+            assert found.keys.tolist() == np.array(shown, "S16").tolist()
+    window = window_contents(inbox.storage, list_spans(inbox.storage), "", strata_are_classes=True)
+    assert window.left_out == LeftOut(corrected=1, repeated=1)
+    assert {name: count.train + count.eval for name, count in window.classes.items()} == {"cat": 9, "dog": 6}
 
 
 def test_the_statistics_have_one_row_for_each_example(inbox: Any) -> None:

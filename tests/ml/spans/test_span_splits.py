@@ -13,6 +13,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from ml import layout, windows
+from ml.errors import DataError
 from ml.freezing import freeze
 from ml.kinds.images.encoded import content_hash, decode_image
 from ml.settings import Settings
@@ -81,6 +82,22 @@ def test_an_image_keeps_its_split_in_later_spans(inbox: Any) -> None:
     evaluated = contents(inbox.storage, 1, "eval") | contents(inbox.storage, 2, "eval")
     assert not train & evaluated
     assert len(train | evaluated) == 30
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: data[:-1] + b"x"], ids=["short", "no side"])
+def test_a_damaged_entry_of_the_ledger_is_named_and_nothing_is_published(
+    inbox: Any, damage: Callable[[bytes], bytes]
+) -> None:
+    inbox.fill({"cat": 5})
+    first = inbox.freeze("first")
+    prepare(inbox.storage, inbox.settings, first)
+    settle(inbox.storage, first)
+    inbox.storage.write(layout.splits(1), damage(inbox.storage.read(layout.splits(1))))
+    inbox.fill({"cat": 7})
+    second = inbox.freeze("second")
+    with pytest.raises(DataError, match=r"splits/1\.bin is damaged \(.+\): restore it from a backup"):
+        prepare(inbox.storage, inbox.settings, second)
+    assert windows.complete_spans(inbox.storage) == [1]
 
 
 @checked(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

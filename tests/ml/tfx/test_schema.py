@@ -11,7 +11,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from ml.cli import run
 from ml.errors import ConflictError, DataError, NotFoundError, SettingsError
-from ml.home import PROJECT, pipeline_folder
+from ml.home import PROJECT, pipeline_folder, pipeline_storage
 from tests.ml.tfx.digits_pipeline import PIPELINE, digits, example, prepare, write_digits_span, write_span
 
 pytestmark = pytest.mark.slow
@@ -52,6 +52,17 @@ def test_the_first_schema_is_inferred_and_lets_its_window_pass(
     assert run(["schema", "infer", PIPELINE, "--window", "1"]) == 0
     assert f"wrote {schema_file} from window 1: review it before you train" in capsys.readouterr().err
     through_the_gate("run", [1])
+
+
+def test_a_damaged_file_is_named_and_no_schema_is_written(
+    schema_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "train/data-00000-of-00001.tfrecord.gz"
+    file = Path(pipeline_storage(PIPELINE).uri(f"spans/span-1/{name}"))
+    file.write_bytes(file.read_bytes()[:-20])
+    assert run(["schema", "infer", PIPELINE]) == DataError.exit_code
+    assert f"error: span 1's {name} is damaged (" in capsys.readouterr().err
+    assert not schema_file.exists()
 
 
 def test_the_inferred_schema_requires_what_is_in_every_example_and_leaves_labels_open(schema_file: Path) -> None:

@@ -179,7 +179,7 @@ def test_a_window_without_examples_is_told_like_on_the_local_target(tmp_path: Pa
     example_gen = Container(tmp_path, "ImportExampleGen")
     done = example_gen.run(parameters={"files": WindowFiles().model_dump_json(), "fingerprint": "f"})
     assert done.returncode == DataError.exit_code
-    assert example_gen.message().startswith("ImportExampleGen failed: the window without spans has no train examples")
+    assert example_gen.message().startswith("ImportExampleGen failed: window without spans has no train examples")
 
 
 def test_modules_that_can_not_be_used_are_told_before_anything_runs(tmp_path: Path, storage: Storage) -> None:

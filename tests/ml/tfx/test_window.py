@@ -129,5 +129,5 @@ def test_no_statistics_are_made_of_what_is_held_out(respan_home: Path) -> None:
 
 def test_a_window_without_eval_examples_stops_the_run(respan_home: Path) -> None:
     write_span(1, [example(b"bytes", "a")], [])
-    with pytest.raises(DataError, match="the window 1 has no eval examples"):
+    with pytest.raises(DataError, match="window 1 has no eval examples"):
         prepare("run", [1]).run_node("ImportExampleGen")

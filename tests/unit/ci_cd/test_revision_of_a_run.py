@@ -13,11 +13,12 @@ from ml.ci_cd.modules import copy_modules
 from ml.ci_cd.records import Scope
 from ml.errors import ConflictError, NotFoundError, SettingsError
 from ml.home import pipeline_folder
-from ml.records import ReleaseRecord, Span, now
+from ml.records import ReleaseRecord, now
 from ml.runs import INSTALLED, TrainingRun, code_of, default_revision, read_run, start_run
 from ml.settings import code_version
 from ml.storage.local import LocalStorage
 from tests.unit.ci_cd.module_folders import A, B, write_folder
+from tests.unit.data.published_spans import publish_span
 
 PIPELINE = "flowers"
 WIDE = "kind: image_classification\ndata: {window_spans: 3}\n"
@@ -37,8 +38,7 @@ def storage(tmp_path: Path, installed: Path) -> LocalStorage:
     """With three complete spans."""
     storage = LocalStorage(tmp_path / "storage").child(PIPELINE)
     for number in (1, 2, 3):
-        span = Span(span=number, batch="b", created=now(), classes={}, train=1, eval=1, duplicates=0, refused=0)
-        storage.write(layout.span(number, layout.SPAN), span.to_json())
+        publish_span(storage, number, {f"{number}-a": "cat", f"{number}-b": "dog"}, {f"{number}-c": "cat"})
     return storage
 
 
