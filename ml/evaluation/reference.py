@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from ml import layout
 from ml.errors import DataError
 from ml.records import Record, ReleaseRecord
+from ml.spans.columns import read_columns
 from ml.storage import Storage
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def statistics_of(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, C
 def _read_span(storage: Storage, number: int) -> dict[str, npt.NDArray[np.generic]]:
     name = layout.span(number, layout.SPAN_STATISTICS)
     try:
-        with np.load(io.BytesIO(storage.read(name)), allow_pickle=False) as archive:
-            columns = {column: archive[column] for column in archive.files}
+        columns = read_columns(storage.read(name))
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{storage.uri(name)} can't be read: {error}") from error
     if "label" not in columns:
