@@ -20,4 +20,4 @@ def write_samples(folder: Path) -> None:
     for number, (row, target) in enumerate(zip(wines.data, wines.target, strict=True)):
         file = folder / str(wines.target_names[target]) / f"wine-{number:03}.json"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(dict(zip(columns, row.tolist(), strict=True))))
+        file.write_text(json.dumps(dict(zip(columns, row.tolist(), strict=True))) + "\n")
