@@ -120,8 +120,8 @@ def _check_columns(inspector: Inspector) -> None:
     names = inspector.columns
     if _ADDED & set(names) or len(set(names)) < len(names) or _CONTROL.search("".join(names)):
         raise CodeError(
-            f"{type(inspector).__module__}: columns are named {', '.join(map(repr, names))}: each has to be there once, "
-            "none may be label or split, and none may have a control character"
+            f"{type(inspector).__module__}: columns are named {', '.join(map(repr, names))}: each has to be there "
+            "once, none may be label or split, and none may have a control character"
         )
 
 

@@ -11,7 +11,7 @@ import pytest
 from ml.home import PROJECT
 from ml.releases import serving
 from ml.storage import open_storage
-from tests.ml.own_model.pages import commands_of, fresh_clone, type_in
+from tests.ml.pages import commands_of, fresh_clone, type_in
 
 PAGE = (PROJECT / "docs" / "own-model.md").read_text("utf-8")
 WINE = Path(__file__).with_name("pipelines") / "wine"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import html
+import importlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,30 +25,19 @@ from tests.ml.own_model.test_by_the_page import WINE
 #: Rows are floats in the model: the least that differs from zero without losing bits.
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
-NAMES = st.lists(
-    st.text(st.one_of(st.sampled_from('":,{}[]()\\/.*+?$^|\' -0e1\n\t\0é中😀'), st.characters(codec="utf-8")), max_size=12)
-    | st.sampled_from(["floatList", "value", "features", "@type", "label", "split", "null"]),
-    min_size=1,
-    max_size=6,
-    unique=True,
-)
+#: What could be taken for the syntax of JSON, of an expression, or of a number.
+CHARACTERS = st.sampled_from("\":,{}[]()\\/.*+?$^|' -0e1\n\t\0é中😀") | st.characters(codec="utf-8")
+WORDS = st.sampled_from(["floatList", "value", "features", "@type", "label", "split", "null"])
+NAMES = st.lists(st.text(CHARACTERS, max_size=12) | WORDS, min_size=1, max_size=6, unique=True)
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
 SPACE = st.text(" \t\r\n", max_size=2)
 
 
 @pytest.fixture(scope="module")
 def wine() -> Any:
-    """The example's modules that read rows."""
+    """Gives the example's modules by name."""
     bind_pipeline("wine", WINE)
-    from ml.pipelines.wine import find_columns, preprocessing, rows  # type: ignore[attr-defined,unused-ignore]
-
-    class Modules:
-        read_row = staticmethod(rows.read_row)
-        quoted = staticmethod(rows.quoted)
-        numbers_in = staticmethod(preprocessing.numbers_in)
-        module_of = staticmethod(find_columns.module_of)
-
-    return Modules
+    return lambda name: importlib.import_module(f"ml.pipelines.wine.{name}")
 
 
 @st.composite
@@ -67,20 +60,38 @@ def written_rows(draw: st.DrawFn) -> tuple[list[str], str]:
 @example((["[7]", '{"floatList":{"value":[7]'], '{"{\\"floatList\\":{\\"value\\":[7]":1.5,"[7]":2}'))
 def test_the_model_reads_what_the_kind_accepts_as_the_same_numbers(wine: Any, row: tuple[list[str], str]) -> None:
     columns, text = row
-    expected = wine.read_row(text.encode(), columns)
+    expected = wine("rows").read_row(text.encode(), columns)
     if isinstance(expected, Refused):
         assert "has to be a number from" in expected
         return
-    read = wine.numbers_in(tf.constant([text]), columns)
+    read = wine("preprocessing").numbers_in(tf.constant([text]), columns)
     # TensorFlow may take a denormal number for zero.
     np.testing.assert_allclose(read, [expected], rtol=0, atol=SMALLEST_NORMAL)
 
 
 @given(NAMES)
 def test_the_module_of_columns_holds_the_names(wine: Any, columns: list[str]) -> None:
-    module: dict[str, Any] = {}
-    exec(wine.module_of(columns), module)
-    assert module["COLUMNS"] == tuple(columns)
+    statement = ast.parse(wine("find_columns").module_of(columns)).body[-1]
+    assert isinstance(statement, ast.AnnAssign)
+    assert statement.value is not None
+    assert ast.literal_eval(statement.value) == tuple(columns)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (None, "holds no file *.json: name the folder that your rows are in"),
+        ("{", "is not JSON: "),
+        ("[1]", "is not a row: write one JSON object of numbers"),
+        ("{}", "is not a row: write one JSON object of numbers"),
+        ('{"a": 1, "b": true}', '"b" is not a number: write one in each row, or leave it out'),
+    ],
+)
+def test_no_columns_are_found_in_what_is_not_a_row(wine: Any, tmp_path: Path, row: str | None, reason: str) -> None:
+    if row is not None:
+        (tmp_path / "1.json").write_text(row)
+    with pytest.raises(SystemExit, match=re.escape(reason)):
+        wine("find_columns").columns_in(tmp_path)
 
 
 def test_drift_is_measured_and_drawn_of_columns_of_any_name() -> None:

@@ -1,10 +1,12 @@
-"""Writes ``columns.py`` from collected rows: ``python find_columns.py FOLDER`` takes the keys of the first row in it."""
+"""``python find_columns.py FOLDER`` writes ``columns.py``: the keys of the first row in ``FOLDER``."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+
+HEAD = '"""The columns of a row, in the order in which the model gets them. Written by ``find_columns.py``."""'
 
 
 def columns_in(folder: Path) -> list[str]:
@@ -20,17 +22,17 @@ def columns_in(folder: Path) -> list[str]:
     except ValueError as error:
         sys.exit(f"{files[0]} is not JSON: {error}")
     if not isinstance(row, dict) or not row:
-        sys.exit(f"{files[0]} is not a row: write one JSON object of numbers, such as {{\"width\": 1.5}}")
+        sys.exit(f'{files[0]} is not a row: write one JSON object of numbers, such as {{"width": 1.5}}')
     others = [name for name, value in row.items() if isinstance(value, bool) or not isinstance(value, int | float)]
     if others:
-        sys.exit(f"{files[0]}: {json.dumps(others[0])} is not a number: leave it out of the rows, or write a number for it")
+        sys.exit(f"{files[0]}: {json.dumps(others[0])} is not a number: write one in each row, or leave it out")
     return list(row)
 
 
 def module_of(columns: list[str]) -> str:
     """The source of ``columns.py``. A name is written as JSON writes it, which Python reads in the same way."""
     lines = "".join(f"    {json.dumps(name, ensure_ascii=False)},\n" for name in columns)
-    return f'"""The columns of a row, in the order in which the model gets them. Written by ``find_columns.py``."""\n\nCOLUMNS: tuple[str, ...] = (\n{lines})\n'
+    return f"{HEAD}\n\nCOLUMNS: tuple[str, ...] = (\n{lines})\n"
 
 
 if __name__ == "__main__":

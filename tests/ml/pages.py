@@ -57,6 +57,6 @@ def type_in(commands: list[str], clone: Path, home: Path) -> list[str]:
         text=True,
         encoding="utf-8",
     )
-    outputs = re.split("".join(("^", _MARK.format(number=r"\d+"), "\n")), done.stdout, flags=re.MULTILINE)
+    outputs = re.split(_MARK.format(number=r"\d+") + "\n", done.stdout)
     assert done.returncode == 0, f"{commands[len(outputs) - 1]}\n{outputs[-1][-4000:]}"
     return outputs[:-1]
