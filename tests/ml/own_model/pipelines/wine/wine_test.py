@@ -26,8 +26,8 @@ def test_the_samples_are_laid_out_like_the_inbox_and_can_be_read(tmp_path: Path)
     write_samples(tmp_path)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     parts = [KIND.part_of(file.relative_to(tmp_path).as_posix()) for file in files]
-    assert len({part.label for part in parts if isinstance(part, Part)}) >= 2
     assert [part for part in parts if not isinstance(part, Part)] == []
+    assert len({part.label for part in parts if isinstance(part, Part)}) >= 2
     assert [row for file in files if isinstance(row := read_row(file.read_bytes()), Refused)] == []
     assert sorted(columns_in(tmp_path)) == sorted(COLUMNS)
 
