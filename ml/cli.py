@@ -33,6 +33,7 @@ COMMANDS = {
     "compile": "ml.commands.pipeline:compile_",
     "run": "ml.commands.run:run",
     "run-node": "ml.commands.run:run_node",
+    "sample-data": "ml.commands.sample_data:sample_data",
     "local-run": "ml.commands.local_run:local_run",
     "train": "ml.commands.run:train",
     "release": "ml.commands.release:release",

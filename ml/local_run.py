@@ -19,17 +19,14 @@ from ml import layout, windows
 from ml.audit import audit
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
-from ml.home import METADATA_VARIABLE, pipeline_folder, pipeline_storage
+from ml.home import METADATA_VARIABLE, pipeline_storage
 from ml.kinds import kind_of
 from ml.records import Record
 from ml.runs import start_run
+from ml.sample_data import check_sample_data, write_sample_data
 from ml.settings import Settings, load_settings
 from ml.settling import settle
 from ml.storage import Storage
-from ml.user_code import load_function, user_code
-
-SAMPLE_DATA = "sample_data.py"
-WRITE_SAMPLES = "write_samples"
 
 _RUN = "local run"
 _HELD_BACK = "held back"
@@ -99,11 +96,7 @@ def run_locally(
     given = {key: json.dumps(value) for key, value in load_settings(pipeline).ci_cd.local_run.items()}
     given |= {**(overrides or {}), "target": "local"}
     settings = load_settings(pipeline, given)
-    if not (pipeline_folder(pipeline) / SAMPLE_DATA).is_file():
-        raise SettingsError(
-            f"{pipeline_folder(pipeline) / SAMPLE_DATA} is missing: define {WRITE_SAMPLES}(folder) there, which writes "
-            "a few samples as they would lie in the inbox"
-        )
+    check_sample_data(pipeline)
     with _own_places(keep) as folder:
         return _run(settings, given, folder, Stages(tell))
 
@@ -209,18 +202,8 @@ def _empty(folder: Path) -> Path:
 
 def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
     """Has the pipeline write its samples to ``folder``. Their paths in it: those to train on, and those held back."""
-    from ml.pipeline_modules import bind_pipeline
-
     folder.mkdir()
-    code = pipeline_folder(settings.name)
-    bind_pipeline(settings.name)
-    write_samples = load_function(code, f"ml.pipelines.{settings.name}.sample_data", WRITE_SAMPLES)
-    with user_code(code):
-        write_samples(folder)
-    written = [file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()]
-    if not written:
-        raise CodeError(f"{code / SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
-    return hold_back(written)
+    return hold_back(write_sample_data(settings.name, folder))
 
 
 def hold_back(samples: Sequence[Path]) -> tuple[list[Path], list[Path]]:

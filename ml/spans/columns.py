@@ -1,10 +1,11 @@
-"""Writing an ``.npz`` of equally long columns row by row, for readers with ``numpy.load``.
+"""An ``.npz`` of equally long columns, written row by row.
 
 Memory does not grow with the number of rows, and the same rows give the same bytes: the archive's entries have no time.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,16 @@ def float_columns(names: Sequence[str], rows: Sequence[bytes]) -> dict[str, npt.
     """Rows of float32 values, one for each of ``names``, as named columns."""
     table = np.frombuffer(b"".join(rows), np.float32).reshape(len(rows), len(names))
     return {name: table[:, position] for position, name in enumerate(names)}
+
+
+def decode_columns(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
+    """The columns in the bytes of such a file, by name.
+
+    Raises ``ValueError``, ``OSError`` or ``zipfile.BadZipFile`` if ``data`` is something else.
+    """
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        # By the entries' whole names: asked for "a.npy", numpy gives the column "a" if there is one.
+        return {name: archive[f"{name}.npy"] for name in archive.files}
 
 
 class ColumnsWriter:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from ml import layout
 from ml.errors import NotFoundError
 from ml.records import Span, SpanSample
 from ml.spans.assignment import Split
+from ml.spans.columns import decode_columns
 from ml.spans.contents import Contents, contents_of
 from ml.spans.damage import RESTORE, TRAIN_WITHOUT, DamagedSpanError, DamageError, damage_in
 from ml.storage import Storage
@@ -71,8 +71,7 @@ def read_columns(storage: Storage, number: int, advice: str) -> Columns:
     name = layout.SPAN_STATISTICS
     data = storage.read(layout.span(number, name))
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            columns = {column: archive[column] for column in archive.files}
+        columns = decode_columns(data)
     except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DamagedSpanError(number, name, str(error), advice) from error
     if "label" not in columns:

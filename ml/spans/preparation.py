@@ -7,6 +7,7 @@ a crashed run has left behind is either found again (its number, its splits) or 
 from __future__ import annotations
 
 import gzip
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
@@ -38,6 +39,9 @@ _CONTENT_BYTES = 32
 _FLOAT_BYTES = 4
 #: Columns that the core adds to the kind's.
 _ADDED = {"label", "split"}
+
+#: An archive cuts an entry's name at a zero byte, and a message has one line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 T = TypeVar("T")
 
@@ -113,10 +117,11 @@ def _collected(sample: Fetched) -> Collected | Refused:
 
 
 def _check_columns(inspector: Inspector) -> None:
-    if _ADDED & set(inspector.columns) or len(set(inspector.columns)) < len(inspector.columns):
+    names = inspector.columns
+    if _ADDED & set(names) or len(set(names)) < len(names) or _CONTROL.search("".join(names)):
         raise CodeError(
-            f"{type(inspector).__module__}: columns are named {', '.join(inspector.columns)}: each has to be there "
-            "once, and none may be label or split"
+            f"{type(inspector).__module__}: columns are named {', '.join(map(repr, names))}: each has to be there "
+            "once, none may be label or split, and none may have a control character"
         )
 
 

@@ -70,7 +70,7 @@ def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mappi
                 heights = np.histogram(values, edges)[0] / max(len(values), 1)
                 axes.stairs(heights, edges, color=colour, fill=True, alpha=0.25, lw=0)
                 axes.stairs(heights, edges, color=colour, lw=1.3)
-            axes.set_title(one.feature, loc="left", fontsize=9.5)
+            axes.set_title(shown(one.feature), loc="left", fontsize=9.5)
             axes.set_title(f"{one.value:.3f}", loc="right", fontsize=9, color=BAD if one.exceeded else REFERENCE)
             axes.set_yticks([])
             axes.xaxis.set_major_locator(MaxNLocator(4))

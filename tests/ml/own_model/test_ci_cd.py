@@ -46,7 +46,7 @@ def test_its_tests_are_run_with_the_checkouts_kind(tmp_path: Path, checkout: Pat
     assert done.returncode == 10, done.stderr[-2000:]
     last = done.stderr.splitlines()[-1]
     assert "test_the_samples_are_laid_out_like_the_inbox" in last
-    assert "1 of 10" in last
+    assert "1 of 14" in last
 
 
 def test_its_kind_is_shipped_with_its_modules(tmp_path: Path, checkout: Path) -> None:

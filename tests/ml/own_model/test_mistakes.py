@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ml import cli, layout
@@ -18,6 +18,9 @@ from ml.spans.preparation import prepare
 from tests.ml.own_model.test_by_the_page import PAGE, WINE
 
 Edit = Callable[[str, str, str], None]
+
+#: Where rows.py names the statistics.
+STATISTICS = "tuple(quoted(column) for column in COLUMNS)"
 
 
 @pytest.fixture
@@ -69,8 +72,9 @@ def test_a_missing_kind_is_told(edit: Edit, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("columns = COLUMNS", 'columns = (*COLUMNS[1:], "label")', "none may be label or split"),
-        ("columns = COLUMNS", "columns = COLUMNS[1:]", "statistics of 52: they have to be of 32, and of 48"),
+        (STATISTICS, '("label", *COLUMNS[1:])', "none may be label or split"),
+        (STATISTICS, r'("two\nlines", *COLUMNS[1:])', r"'two\\nlines', .* none may have a control character"),
+        (STATISTICS, "COLUMNS[1:]", "statistics of 52: they have to be of 32, and of 48"),
         ("hashlib.sha256(", "hashlib.sha1(", "a sample has a content of 20 bytes"),
     ],
 )
@@ -95,11 +99,8 @@ def frozen() -> str:
 
     settings = load_settings("wine")
     bind_pipeline("wine")
-    row = ", ".join(f'"{column}": {number}' for column, number in zip(columns(), np.arange(13.0), strict=True))
-    pipeline_storage("wine").write(layout.inbox("class_0/1.json"), f"{{{row}}}".encode())
+    from ml.pipelines.wine.columns import COLUMNS  # type: ignore[import-not-found,unused-ignore]
+
+    row = json.dumps(dict(zip(COLUMNS, range(13), strict=True)))
+    pipeline_storage("wine").write(layout.inbox("class_0/1.json"), row.encode())
     return freeze(pipeline_storage("wine"), settings, "run").id
-
-
-def columns() -> list[str]:
-    text = (WINE / "rows.py").read_text("utf-8")
-    return [line.split(":")[0].strip() for line in text.splitlines() if line.endswith(": Measure")]

@@ -8,6 +8,12 @@ import pytest
 from scripts.settings_page import PAGE, PROJECT, settings_page
 
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CHANGELOG.md", *PROJECT.glob("docs/**/*.md")])
+#: The commands of a page, in their order.
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Either sets a variable, or uses one (without a default).
+VARIABLE = re.compile(r"(?P<set>\b[A-Z][A-Z_]*)=|\$\{?(?P<used>[A-Za-z_]+)\b(?!:-)")
+#: What every shell has.
+GIVEN = {"HOME", "PATH", "PWD"}
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 
@@ -19,3 +25,24 @@ def test_the_settings_page_is_what_make_docs_would_write() -> None:
 def test_every_relative_link_of_a_page_leads_somewhere(page: Path) -> None:
     links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def commands(page: Path) -> str:
+    """A page's commands without their comments."""
+    blocks = "".join(BLOCK.findall(page.read_text("utf-8")))
+    return re.sub(r"(?<!\S)#.*", "", blocks)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_the_commands_of_a_page_need_nothing_that_a_new_shell_lacks(page: Path) -> None:
+    typed = commands(page)
+    known, unset = set(GIVEN), []
+    for found in VARIABLE.finditer(typed):
+        if found["set"]:
+            known.add(found["set"])
+        elif found["used"] not in known:
+            unset.append(found["used"])
+    assert unset == [], "set these variables on the page, or give them a default"
+    assert re.findall(r"<\w+>", typed) == [], "a shell takes a placeholder for the name of a file"
+    before, calls, _ = typed.partition("\npython ")
+    assert not calls or "/envs/tfx/bin:$PATH" in before, "say which python is meant: put TFX's first on PATH"

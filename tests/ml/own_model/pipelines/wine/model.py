@@ -12,7 +12,7 @@ from ml.kinds.classification.training import classes_of
 from ml.kinds.training import EpochLog, begin_anew, matched, split_of, transformed_examples
 from ml.settings_sections import TrainingSettings
 
-from .rows import COLUMNS
+from .columns import COLUMNS
 from .settings import ModelSettings
 
 

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from .rows import COLUMNS
+from .columns import COLUMNS
+
+#: A key and its number. A flat JSON object of numbers has no other strings, so each match begins with a key.
+PAIR = r'"((?:[^"\\]|\\.)*)"\s*:\s*([-+.0-9eE]+)'
+#: One of those numbers, as :func:`numbers_in` first writes it, if it has neither fraction nor exponent.
+INTEGER = r'\{"floatList":\{"value":\[(-?[0-9]+)\]'
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
     """``row`` and ``label``, each string[N, 1] → ``row`` float32[N, columns], each column with mean 0 and variance 1
     over the training examples, and ``label_index`` int64[N]."""
-    rows = tf.reshape(inputs["row"], [-1])
-    columns = [tft.scale_to_z_score(number_in(rows, column)) for column in COLUMNS]
+    rows = numbers_in(tf.reshape(inputs["row"], [-1]), COLUMNS)
     labels = tf.reshape(inputs["label"], [-1])
     return {
-        "row": tf.stack(columns, axis=1),
+        "row": tft.scale_to_z_score(rows, elementwise=True),
         "label_index": tft.compute_and_apply_vocabulary(labels, vocab_filename="label"),
     }
 
 
-def number_in(rows: tf.Tensor, key: str) -> tf.Tensor:
-    """What stands after ``key`` in string[N] flat JSON objects of numbers: float32[N]."""
-    found = tf.strings.regex_replace(rows, rf'(?s).*"{key}"\s*:\s*([0-9.eE+-]+).*', r"\1")
-    return tf.strings.to_number(found)
+def numbers_in(rows: tf.Tensor, columns: Sequence[str]) -> tf.Tensor:
+    """The ``columns`` of string[N] flat JSON objects of numbers: float32[N, columns].
+
+    TensorFlow decodes JSON if it is a tf.Example's, so each row is written as one. No expression holds a column's name:
+    it is the decoder that reads keys, with all escapes that JSON allows.
+    """
+    features = tf.strings.regex_replace(rows, PAIR, r'"\1":{"floatList":{"value":[\2]}}')
+    # The decoder refuses an integer that float32 can't hold exactly; a fraction is rounded.
+    exact = tf.strings.regex_replace(features, INTEGER, r'{"floatList":{"value":[\1.0]')
+    written = tf.strings.join(['{"features":{"feature":', exact, "}}"])
+    parsed = tf.io.parse_example(
+        tf.io.decode_json_example(written), {name: tf.io.FixedLenFeature([], tf.float32) for name in columns}
+    )
+    return tf.stack([parsed[name] for name in columns], axis=1)

@@ -12,16 +12,12 @@ from typing import Any
 
 from sklearn.datasets import load_wine
 
-from .rows import COLUMNS
-
-#: There are no more.
-SAMPLES = 178
-
 
 def write_samples(folder: Path) -> None:
-    """Writes the samples to ``folder`` as they would lie in the inbox: ``<label>/<name>.json``."""
+    """Writes the 178 samples to ``folder`` as they would lie in the inbox: ``<label>/<name>.json``."""
     wines: Any = load_wine()
+    columns = [name.replace("_", " ") for name in wines.feature_names]
     for number, (row, target) in enumerate(zip(wines.data, wines.target, strict=True)):
         file = folder / str(wines.target_names[target]) / f"wine-{number:03}.json"
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps(dict(zip(COLUMNS, row.tolist(), strict=True))))
+        file.write_text(json.dumps(dict(zip(columns, row.tolist(), strict=True))) + "\n")
