@@ -18,6 +18,7 @@ import google_crc32c
 
 from ml import layout
 from ml.batches import check_refused_share, open_batch, read_batch, write_local_lines
+from ml.clutter import Clutter, describe_clutter
 from ml.errors import ConflictError, DataError, NotFoundError
 from ml.inbox import samples
 from ml.kinds import kind_of
@@ -113,8 +114,8 @@ def release(storage: Storage, batch: str) -> None:
 def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int | None) -> Batch:
     limit = max_samples or settings.evaluation.max_samples
     inbox, kind = storage.child(layout.INBOX), kind_of(settings)
-    pairing = Pairing(kind.roles)
-    listed: Iterable[InboxSample] = samples(inbox, kind, pairing)
+    pairing, clutter = Pairing(kind.roles), Clutter()
+    listed: Iterable[InboxSample] = samples(inbox, kind, pairing, clutter)
     if limit is not None:
         listed = _choice(listed, limit, batch)
     counts: Counter[bool] = Counter()
@@ -122,7 +123,7 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
         write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, kind, settings, listed), counts))
         if not counts:
             release(storage, batch)
-            raise DataError(_nothing_in(inbox, kind, pairing.waiting))
+            raise DataError(_nothing_in(inbox, kind, pairing.waiting, clutter))
         frozen = Batch(
             id=batch,
             pipeline=settings.name,
@@ -130,6 +131,8 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
             samples=counts[True],
             refused=counts[False],
             incomplete=pairing.waiting if len(kind.roles) > 1 else None,
+            ignored=clutter.count,
+            ignored_example=clutter.example,
         )
         (local / layout.BATCH).write_bytes(frozen.to_json())
         _forget_returned(storage, batch)
@@ -149,7 +152,10 @@ def _forget_returned(storage: Storage, batch: str) -> None:
             storage.delete(name, if_generation=generation)
 
 
-def _nothing_in(inbox: Storage, kind: Kind, waiting: int) -> str:
+def _nothing_in(inbox: Storage, kind: Kind, waiting: int, clutter: Clutter) -> str:
+    if not waiting and clutter.count:
+        ignored = describe_clutter(clutter.count, clutter.example)
+        return f"there is no sample in {inbox.uri()} ({ignored}): put samples there, then run this again"
     if not waiting:
         return f"there is nothing in {inbox.uri()}: put samples there, then run this again"
     return (

@@ -14,6 +14,7 @@ from itertools import chain, islice
 
 from ml import layout
 from ml.batches import open_batch, read_manifest
+from ml.clutter import Clutter, is_clutter
 from ml.data_sufficiency import Requirement, Stock
 from ml.errors import NotFoundError
 from ml.kinds.kind import Kind, Part, Unusable
@@ -21,17 +22,18 @@ from ml.pairing import InboxSample, Pairing
 from ml.storage import ObjectInfo, Storage
 
 
-def samples(inbox: Storage, kind: Kind, pairing: Pairing) -> Iterator[InboxSample]:
-    """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. ``pairing``, a
-    new one, holds at the end what waits for its counterpart."""
+def samples(inbox: Storage, kind: Kind, pairing: Pairing, clutter: Clutter | None = None) -> Iterator[InboxSample]:
+    """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. At the end
+    ``pairing``, a new one, holds what waits for its counterpart, and ``clutter`` what was left out."""
+    clutter = Clutter() if clutter is None else clutter
     single = len(kind.roles) == 1
-    for info in _listed(inbox, kind):
+    for info in clutter.left_out(_listed(inbox, kind)):
         found = kind.part_of(info.name)
         sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
         if sample is not None:
             yield sample
     folders = _folders(kind)
-    for info in () if single or folders == [""] else inbox.list(without=folders):
+    for info in clutter.left_out(() if single or folders == [""] else inbox.list(without=folders)):
         found = kind.part_of(info.name)
         outside = Unusable(f"the layout is not {kind.layout}")
         yield InboxSample((info,), found if isinstance(found, Unusable) else outside)
@@ -54,7 +56,8 @@ def take_stock(storage: Storage, kind: Kind, needed: Requirement) -> Stock:
     per_class: Counter[str] = Counter()
     if needed.per_class:
         if needed.classes is None:
-            folders = list(storage.child(layout.INBOX).folders(next(iter(kind.roles.values()))))
+            there = storage.child(layout.INBOX).folders(next(iter(kind.roles.values())))
+            folders = [folder for folder in there if not is_clutter(folder)]
         else:
             folders = [kind.class_folder(label) or "" for label in needed.classes]
         for folder in folders:
@@ -73,7 +76,7 @@ def _new(storage: Storage, kind: Kind, pairing: Pairing, folder: str = "") -> It
     """Each new sample in a class's folder of the inbox, or in all of it."""
     frozen = _frozen(storage)
     single = len(kind.roles) == 1
-    for info in _listed(storage.child(layout.INBOX), kind, folder):
+    for info in Clutter().left_out(_listed(storage.child(layout.INBOX), kind, folder)):
         if info.size == 0 or info.irregular is not None or (frozen and hash((info.name, info.generation)) in frozen):
             continue
         found = kind.part_of(info.name)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ml import layout, windows
 from ml.audit import audit
+from ml.clutter import is_clutter
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
 from ml.home import METADATA_VARIABLE, pipeline_folder, pipeline_storage
@@ -217,17 +218,19 @@ def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
     write_samples = load_function(code, f"ml.pipelines.{settings.name}.sample_data", WRITE_SAMPLES)
     with user_code(code):
         write_samples(folder)
-    written = [file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()]
-    if not written:
+    trained, held_back = hold_back([file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()])
+    if not trained and not held_back:
         raise CodeError(f"{code / SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
-    return hold_back(written)
+    return trained, held_back
 
 
 def hold_back(samples: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The samples to train on, and a quarter for the evaluation, each sorted; the same ones whatever their order.
 
-    Files that have their name in common but for folder and suffix (an image and its mask) stay together.
+    Files that have their name in common but for folder and suffix (an image and its mask) stay together. What is never
+    a sample (see ``ml.clutter``) is in neither.
     """
+    samples = [file for file in samples if not is_clutter(file.as_posix())]
     stems = sorted({file.stem for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
     held_back = set(stems[: max(1, len(stems) // _SHARE)])
     return (

@@ -88,7 +88,8 @@ class Batch(Record):
 
     A *returned* batch was dissolved: its samples are in the inbox as if it had never been, but for those that were put
     into quarantine first. ``settlement`` is there once the batch is closed. ``incomplete`` counts the files that waited
-    for their counterpart and were left in the inbox; None where a sample is one object.
+    for their counterpart and were left in the inbox; None where a sample is one object. ``ignored`` counts the files in
+    the inbox that are never samples (see ``ml.clutter``), and ``ignored_example`` names one.
     """
 
     id: str
@@ -97,6 +98,8 @@ class Batch(Record):
     samples: int
     refused: int
     incomplete: int | None = None
+    ignored: int = 0
+    ignored_example: str | None = None
     state: BatchState = BatchState.OPEN
     settlement: Settlement | None = None
 

@@ -11,7 +11,18 @@ from ml.home import pipeline_storage
 from ml.kinds import kind_of
 from ml.settings import load_settings
 
-_COUNTS = ("collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete")
+_COUNTS = (
+    "collected",
+    "inbox",
+    "batch",
+    "archived",
+    "quarantined",
+    "vanished",
+    "lost",
+    "duplicated",
+    "incomplete",
+    "ignored",
+)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from collections import Counter
 import click
 
 from ml import batches, layout
+from ml.clutter import describe_clutter
 from ml.commands.arguments import batch_argument
 from ml.commands.output import json_option, note, show
 from ml.freezing import freeze as freeze_batch
@@ -47,6 +48,9 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
         document["incomplete"] = frozen.incomplete
     if frozen.incomplete:
         text += f"; in the inbox {in_words(frozen.incomplete)}"
+    if frozen.ignored:
+        document["ignored"] = frozen.ignored
+        note(describe_clutter(frozen.ignored, frozen.ignored_example))
     show(document, as_json=as_json, text=text)
 
 

@@ -33,3 +33,9 @@ def test_an_image_and_its_mask_stay_together() -> None:
 def test_of_few_samples_one_is_held_back() -> None:
     trained, held_back = hold_back([Path("a/1.png"), Path("a/2.png")])
     assert (len(trained), len(held_back)) == (1, 1)
+
+
+def test_what_is_never_a_sample_is_neither_trained_on_nor_held_back() -> None:
+    files = [Path("a/1.png"), Path("a/2.png"), Path("a/.DS_Store"), Path("__MACOSX/a/1.png")]
+    trained, held_back = hold_back(files)
+    assert sorted(trained + held_back) == files[:2]

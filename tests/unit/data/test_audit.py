@@ -78,6 +78,7 @@ def test_each_sample_counts_where_it_is(storage: Storage, settings: Settings) ->
         "lost": 0,
         "duplicated": 0,
         "incomplete": 0,
+        "ignored": 0,
     }
 
 

@@ -67,7 +67,8 @@ def test_a_batch_goes_from_the_inbox_to_the_archive(respan: Respan) -> None:
     assert settled == {"batch": frozen["batch"], "archived": 5, "quarantined": 1, "vanished": 0}
     counts = respan.json("audit", PIPELINE)
     assert set(counts) == {
-        "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete"
+        "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete",
+        "ignored",
     }  # fmt: skip
     assert (counts["collected"], counts["archived"]) == (6, 5)
     respan.storage.delete(f"archive/{frozen['batch']}/3/a.png")
