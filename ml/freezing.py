@@ -23,10 +23,12 @@ from ml.errors import ConflictError, DataError, NotFoundError
 from ml.inbox import samples
 from ml.kinds import kind_of
 from ml.kinds.kind import Kind, Part
+from ml.labels import Spellings
 from ml.names import safe_id
 from ml.pairing import InboxSample, Pairing, in_words
 from ml.parallel import map_ahead
 from ml.records import Batch, BatchState, ManifestEntry, ManifestPart, OpenBatch, now
+from ml.releases import read_release, serving
 from ml.settings import Settings
 from ml.storage import ABSENT, ObjectInfo, Storage
 from ml.temporary import temporary_folder
@@ -119,6 +121,8 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
     if limit is not None:
         listed = _choice(listed, limit, batch)
     counts: Counter[bool] = Counter()
+    spellings = Spellings()
+    listed = _spelled(listed, spellings)
     with temporary_folder() as local:
         write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, kind, settings, listed), counts))
         if not counts:
@@ -133,6 +137,7 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
             incomplete=pairing.waiting if len(kind.roles) > 1 else None,
             ignored=clutter.count,
             ignored_example=clutter.example,
+            warnings=spellings.warnings(_released_classes(storage)),
         )
         (local / layout.BATCH).write_bytes(frozen.to_json())
         _forget_returned(storage, batch)
@@ -169,6 +174,20 @@ def _choice(listed: Iterable[InboxSample], limit: int, batch: str) -> list[Inbox
         return hashlib.blake2b(f"{batch}\0{sample.name}".encode(), digest_size=8).digest()
 
     return heapq.nsmallest(limit, listed, key=rank)
+
+
+def _spelled(listed: Iterable[InboxSample], spellings: Spellings) -> Iterator[InboxSample]:
+    for sample in listed:
+        if isinstance(sample.found, Part) and sample.found.label is not None:
+            spellings.add(sample.found.label, sample.found.written or "")
+        yield sample
+
+
+def _released_classes(storage: Storage) -> list[str]:
+    current = serving(storage)
+    with contextlib.suppress(NotFoundError):  # a warning less is no reason to fail
+        return [] if current is None else read_release(storage, current.version).classes
+    return []
 
 
 def _counted(entries: Iterable[ManifestEntry], counts: Counter[bool]) -> Iterator[ManifestEntry]:

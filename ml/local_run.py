@@ -22,6 +22,7 @@ from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
 from ml.home import METADATA_VARIABLE, pipeline_folder, pipeline_storage
 from ml.kinds import kind_of
+from ml.labels import normal_id
 from ml.records import Record
 from ml.runs import start_run
 from ml.settings import Settings, load_settings
@@ -231,11 +232,11 @@ def hold_back(samples: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     a sample (see ``ml.clutter``) is in neither.
     """
     samples = [file for file in samples if not is_clutter(file.as_posix())]
-    stems = sorted({file.stem for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
+    stems = sorted({normal_id(file.stem) for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
     held_back = set(stems[: max(1, len(stems) // _SHARE)])
     return (
-        sorted(file for file in samples if file.stem not in held_back),
-        sorted(file for file in samples if file.stem in held_back),
+        sorted(file for file in samples if normal_id(file.stem) not in held_back),
+        sorted(file for file in samples if normal_id(file.stem) in held_back),
     )
 
 

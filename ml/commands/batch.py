@@ -37,7 +37,7 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
     storage = pipeline_storage(pipeline)
     frozen = freeze_batch(storage, settings, run_id, max_samples=max_samples)
     serves = serving(storage)
-    document = {
+    document: dict[str, object] = {
         "batch": frozen.id,
         "samples": frozen.samples,
         "refused": frozen.refused,
@@ -51,6 +51,10 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
     if frozen.ignored:
         document["ignored"] = frozen.ignored
         note(describe_clutter(frozen.ignored, frozen.ignored_example))
+    if frozen.warnings:
+        document["warnings"] = frozen.warnings
+    for warning in frozen.warnings:
+        note(f"warning: {warning}")
     show(document, as_json=as_json, text=text)
 
 
