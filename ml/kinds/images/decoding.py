@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+from ml.kinds.images.headers import PNG
+
+#: What a PNG begins with, but for one with an unknown chunk before its header, which is measured by decoding.
+_PNG_WITH_HEADER = PNG + b"\0\0\0\x0dIHDR"
 
 
 def decode_images(encoded: tf.Tensor, size: int) -> tf.Tensor:
@@ -37,7 +40,7 @@ def image_sizes(encoded: tf.Tensor) -> tf.Tensor:
 
     def size(one: tf.Tensor) -> tf.Tensor:
         return tf.cond(
-            tf.strings.substr(one, 0, 8) == _PNG,
+            tf.strings.substr(one, 0, 16) == _PNG_WITH_HEADER,
             lambda: tf.reverse(tf.io.decode_raw(tf.strings.substr(one, 16, 8), tf.int32, little_endian=False), [0]),
             lambda: tf.cond(
                 tf.io.is_jpeg(one),

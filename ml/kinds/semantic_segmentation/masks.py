@@ -16,12 +16,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ml.kinds.images.encoded import UnusableImageError, image_size
+from ml.kinds.images.headers import PNG, png_header
 
 Ids = npt.NDArray[np.uint8]
 
 #: What PNG's colour types are called; 0 and 3 (grey and palette) have one channel.
 _CHANNELS = {2: "RGB colours", 4: "grey with transparency", 6: "RGB colours with transparency"}
-_PNG = b"\x89PNG"
 
 
 def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
@@ -31,9 +31,10 @@ def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
     ``max_pixels``. Whether the ids are those of classes is for :func:`check_mask` to say.
     """
     image_size(encoded, max_pixels)
-    if not encoded.startswith(_PNG):
+    header = png_header(encoded) if encoded.startswith(PNG) else None
+    if header is None:
         raise UnusableImageError("a mask has to be a PNG: JPEG changes the pixels' values")
-    bits, colours = encoded[24:26]
+    bits, colours = header[8:10]
     if colours in _CHANNELS:
         raise UnusableImageError(f"a mask of {_CHANNELS[colours]}: it has to have one channel, of class ids")
     if colours == 0 and bits not in (8, 16):
