@@ -4,8 +4,8 @@ TensorFlow's decoder is used here because it is the decoder in the serving graph
 a training or a prediction later. What it would accept beyond PNG and JPEG (GIF, BMP, WebP) is refused, and the size in
 pixels is read from the header before anything is decoded, so that a small file can't claim gigabytes of memory.
 
-The *canonical pixels* of an image are uint8 [height, width, 3], RGB: grey is repeated, alpha is dropped, 16 bits become
-8, palettes are looked up, CMYK is converted.
+The *canonical pixels* of an image are uint8 [height, width, 3], RGB, upright: grey is repeated, alpha is dropped, 16
+bits become 8, palettes are looked up, CMYK is converted, and the orientation in EXIF is applied.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.kinds.images.headers import JPEG, PNG, stored_size
+from ml.kinds.images.orientation import orientation_of, turn_upright
 
 if TYPE_CHECKING:
     from ml.kinds.images.statistics import ImageStatistics
@@ -58,7 +59,7 @@ Encoded = bytes | UnusableImageError
 
 
 def image_size(encoded: bytes, max_pixels: int) -> tuple[int, int]:
-    """Height and width in pixels as they are stored, from the header alone.
+    """Height and width in pixels as they are stored (EXIF may turn the image), from the header alone.
 
     Raises ``UnusableImageError`` for what is empty, neither PNG nor JPEG, without a readable header, or of more than
     ``max_pixels`` pixels. A pass does not mean that it decodes.
@@ -129,7 +130,7 @@ def decode_part(part: Sequence[Encoded]) -> list[Pixels | UnusableImageError]:
             pass  # One of them is broken, the graph doesn't tell which: each on its own.
         else:
             return [
-                np.asarray(memoryview(pixels)) if isinstance(image, bytes) else image
+                _upright(pixels, image) if isinstance(image, bytes) else image
                 for image, pixels in zip(part, decoded, strict=False)
             ]
     return [_decode_one(image) if isinstance(image, bytes) else image for image in part]
@@ -180,4 +181,8 @@ def _decode_one(encoded: bytes) -> Pixels | UnusableImageError:
         decoded = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         return UnusableImageError(_damage(encoded))
-    return np.asarray(memoryview(decoded))
+    return _upright(decoded, encoded)
+
+
+def _upright(decoded: Any, encoded: bytes) -> Pixels:
+    return turn_upright(np.asarray(memoryview(decoded)), orientation_of(encoded))

@@ -15,8 +15,11 @@ JPEG = b"\xff\xd8\xff"
 
 #: A marker of JPEG: stray and fill bytes before it are skipped, and 0xFF00 is not one (ITU T.81, B.1.1.2).
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
-_APP1, _SOI, _EOI, _SOS, _TEM = 0xE1, 0xD8, 0xD9, 0xDA, 0x01
-_RESTARTS = range(0xD0, 0xD8)
+APP1 = 0xE1
+#: SOI, EOI and SOS: nothing of what we look for comes after them.
+LAST = (0xD8, 0xD9, 0xDA)
+#: TEM and RSTn, which have no content.
+BARE = (0x01, *range(0xD0, 0xD8))
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)
 
 
@@ -30,7 +33,7 @@ def stored_size(encoded: bytes) -> tuple[int, int] | None:
 
 def png_header(encoded: bytes) -> bytes | None:
     """The 13 bytes of a PNG's IHDR: width, height (four bytes each), bits, colour type and three more; None without."""
-    for kind, begin, end in _chunks(encoded):
+    for kind, begin, end in chunks(encoded):
         if kind == b"IHDR":
             return encoded[begin:end] if end - begin == 13 and end <= len(encoded) else None
     return None
@@ -38,7 +41,7 @@ def png_header(encoded: bytes) -> bytes | None:
 
 def _frame_size(encoded: bytes) -> tuple[int, int] | None:
     """Height and width from the first frame header (ITU T.81, B.2.2)."""
-    for marker, begin, end in _segments(encoded):
+    for marker, begin, end in segments(encoded):
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             if end - begin < 5 or begin + 5 > len(encoded):
                 return None
@@ -47,15 +50,15 @@ def _frame_size(encoded: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
+def segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
     """Each marker of a JPEG up to the pixels, with the begin and the end of its content (which may be cut off)."""
     position = 2
     while found := _MARKER.search(encoded, position):
         begin = end = found.end()
         marker = encoded[begin - 1]
-        if marker in (_SOI, _EOI, _SOS):
+        if marker in LAST:
             return
-        if marker != _TEM and marker not in _RESTARTS:
+        if marker not in BARE:
             if begin + 2 > len(encoded):
                 return
             end = begin + int(struct.unpack_from(">H", encoded, begin)[0])
@@ -66,7 +69,7 @@ def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
         position = end
 
 
-def _chunks(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
+def chunks(encoded: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Each chunk of a PNG: its kind, begin and end of its content (which may be cut off)."""
     position = len(PNG)
     while position + 8 <= len(encoded):

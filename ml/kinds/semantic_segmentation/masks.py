@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from ml.kinds.images.encoded import UnusableImageError, image_size
 from ml.kinds.images.headers import PNG, png_header
+from ml.kinds.images.orientation import orientation_of, turn_upright
 
 Ids = npt.NDArray[np.uint8]
 
@@ -25,7 +26,8 @@ _CHANNELS = {2: "RGB colours", 4: "grey with transparency", 6: "RGB colours with
 
 
 def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
-    """The class ids uint8[height, width] in a PNG of 8-bit grey, of a palette (the index counts) or of 16-bit grey.
+    """The class ids uint8[height, width] in a PNG of 8-bit grey, of a palette (the index counts) or of 16-bit grey;
+    upright, as its EXIF may say.
 
     Raises ``UnusableImageError``, with the reason, for all others, and for what is damaged or larger than
     ``max_pixels``. Whether the ids are those of classes is for :func:`check_mask` to say.
@@ -46,7 +48,7 @@ def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
         raise UnusableImageError(f"can't be decoded: {' '.join(str(error).split())}") from error
     if values.max() > 255:
         raise UnusableImageError(f"the mask has the value {values.max()}: class ids are 0 to 255")
-    return values.astype(np.uint8)
+    return turn_upright(values.astype(np.uint8), orientation_of(encoded))
 
 
 def check_mask(mask: Ids, size: tuple[int, int], ids: Collection[int], ignored: int | None) -> None:
