@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ml import layout, windows
 from ml.batches import list_batches, read_manifest, read_vanished
+from ml.clutter import is_clutter
 from ml.errors import DataError, NotFoundError
 from ml.kinds.kind import Kind, Part
 from ml.ledger import Example, Ledger, Listed, Named, Problem, Settled, Trouble
@@ -26,9 +27,9 @@ class Audit(Record):
 
     ``collected`` is the sum of all but ``duplicated``. A sample of several objects counts where its first one is; each
     further one that is nowhere or in more than one place adds to ``lost`` or ``duplicated``, not to ``collected``.
-    ``incomplete`` counts files, not samples: those in the inbox that belong to no whole sample yet. ``corrected``
-    counts contents that spans hold under several truths, of which the newest counts; spans that were prepared before
-    truths were recorded don't add to it.
+    ``incomplete`` and ``ignored`` count files in the inbox, not samples: those that belong to no whole sample yet, and
+    those that never are samples (see ``ml.clutter``). ``corrected`` counts contents that spans hold under several
+    truths, of which the newest counts; spans that were prepared before truths were recorded don't add to it.
     """
 
     collected: int
@@ -41,6 +42,7 @@ class Audit(Record):
     duplicated: int
     incomplete: int = 0
     corrected: int = 0
+    ignored: int = 0
     problems: list[str]
 
     @property
@@ -78,6 +80,7 @@ def audit(storage: Storage, kind: Kind) -> Audit:
             duplicated=duplicated,
             incomplete=found.incomplete,
             corrected=found.corrected,
+            ignored=found.ignored,
             problems=named,
             **places,
         )
@@ -103,12 +106,13 @@ def _fill(ledger: Ledger, storage: Storage, kind: Kind) -> None:
 
 def _listed(inbox: Storage, kind: Kind) -> Iterator[Listed]:
     if len(kind.roles) == 1:
-        yield from ((info.name, info.generation) for info in inbox.list())
+        yield from ((info.name, info.generation, is_clutter(info.name)) for info in inbox.list())
         return
     for info in inbox.list():
-        part = kind.part_of(info.name)
+        ignored = is_clutter(info.name)
+        part = None if ignored else kind.part_of(info.name)
         belongs = (part.sample, part.role) if isinstance(part, Part) else (None, None)
-        yield info.name, info.generation, *belongs
+        yield info.name, info.generation, ignored, *belongs
 
 
 def _named(storage: Storage, batch: str) -> Iterator[Named]:

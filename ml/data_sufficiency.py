@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ml.labels import normal_label
 from ml.pairing import in_words
 from ml.settings_sections import EvaluationSettings
 
@@ -23,7 +24,7 @@ class Requirement:
     """What an evaluation waits for: ``samples`` in all, and ``per_class`` (0: not checked) of each class.
 
     ``classes`` are the ones that the serving release knows; None before the first release, where each class in the
-    inbox counts, and there have to be :data:`FEWEST_CLASSES`.
+    inbox counts, and there have to be :data:`FEWEST_CLASSES`. Their names are in their one form (see ``ml.labels``).
     """
 
     samples: int
@@ -50,7 +51,7 @@ def requirement(settings: EvaluationSettings, released_classes: Sequence[str] | 
     return Requirement(
         samples=max(settings.min_samples, settings.min_evaluated),
         per_class=settings.min_samples_per_class,
-        classes=None if released_classes is None else tuple(released_classes),
+        classes=None if released_classes is None else tuple(dict.fromkeys(map(normal_label, released_classes))),
     )
 
 

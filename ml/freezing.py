@@ -18,14 +18,17 @@ import google_crc32c
 
 from ml import layout
 from ml.batches import check_refused_share, open_batch, read_batch, write_local_lines
+from ml.clutter import Clutter, describe_clutter
 from ml.errors import ConflictError, DataError, NotFoundError
 from ml.inbox import samples
 from ml.kinds import kind_of
 from ml.kinds.kind import Kind, Part
+from ml.labels import Spellings
 from ml.names import safe_id
 from ml.pairing import InboxSample, Pairing, in_words
 from ml.parallel import map_ahead
 from ml.records import Batch, BatchState, ManifestEntry, ManifestPart, OpenBatch, now
+from ml.releases import read_release, serving
 from ml.settings import Settings
 from ml.storage import ABSENT, ObjectInfo, Storage
 from ml.temporary import temporary_folder
@@ -113,16 +116,18 @@ def release(storage: Storage, batch: str) -> None:
 def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int | None) -> Batch:
     limit = max_samples or settings.evaluation.max_samples
     inbox, kind = storage.child(layout.INBOX), kind_of(settings)
-    pairing = Pairing(kind.roles)
-    listed: Iterable[InboxSample] = samples(inbox, kind, pairing)
+    pairing, clutter = Pairing(kind.roles), Clutter()
+    listed: Iterable[InboxSample] = samples(inbox, kind, pairing, clutter)
     if limit is not None:
         listed = _choice(listed, limit, batch)
     counts: Counter[bool] = Counter()
+    spellings = Spellings()
+    listed = _spelled(listed, spellings)
     with temporary_folder() as local:
         write_local_lines(local / layout.MANIFEST, _counted(_entries(inbox, kind, settings, listed), counts))
         if not counts:
             release(storage, batch)
-            raise DataError(_nothing_in(inbox, kind, pairing.waiting))
+            raise DataError(_nothing_in(inbox, kind, pairing.waiting, clutter))
         frozen = Batch(
             id=batch,
             pipeline=settings.name,
@@ -130,6 +135,9 @@ def _freeze(storage: Storage, settings: Settings, batch: str, max_samples: int |
             samples=counts[True],
             refused=counts[False],
             incomplete=pairing.waiting if len(kind.roles) > 1 else None,
+            ignored=clutter.count,
+            ignored_example=clutter.example,
+            warnings=spellings.warnings(_released_classes(storage)),
         )
         (local / layout.BATCH).write_bytes(frozen.to_json())
         _forget_returned(storage, batch)
@@ -149,7 +157,10 @@ def _forget_returned(storage: Storage, batch: str) -> None:
             storage.delete(name, if_generation=generation)
 
 
-def _nothing_in(inbox: Storage, kind: Kind, waiting: int) -> str:
+def _nothing_in(inbox: Storage, kind: Kind, waiting: int, clutter: Clutter) -> str:
+    if not waiting and clutter.count:
+        ignored = describe_clutter(clutter.count, clutter.example)
+        return f"there is no sample in {inbox.uri()} ({ignored}): put samples there, then run this again"
     if not waiting:
         return f"there is nothing in {inbox.uri()}: put samples there, then run this again"
     return (
@@ -163,6 +174,20 @@ def _choice(listed: Iterable[InboxSample], limit: int, batch: str) -> list[Inbox
         return hashlib.blake2b(f"{batch}\0{sample.name}".encode(), digest_size=8).digest()
 
     return heapq.nsmallest(limit, listed, key=rank)
+
+
+def _spelled(listed: Iterable[InboxSample], spellings: Spellings) -> Iterator[InboxSample]:
+    for sample in listed:
+        if isinstance(sample.found, Part) and sample.found.label is not None:
+            spellings.add(sample.found.label, sample.found.written or "")
+        yield sample
+
+
+def _released_classes(storage: Storage) -> list[str]:
+    current = serving(storage)
+    with contextlib.suppress(NotFoundError):  # a warning less is no reason to fail
+        return [] if current is None else read_release(storage, current.version).classes
+    return []
 
 
 def _counted(entries: Iterable[ManifestEntry], counts: Counter[bool]) -> Iterator[ManifestEntry]:

@@ -14,6 +14,8 @@ from itertools import chain, islice
 
 from ml import layout
 from ml.batches import open_batch, read_manifest
+from ml.class_folders import ClassFolders, role_folders, role_folders_there
+from ml.clutter import Clutter
 from ml.data_sufficiency import Requirement, Stock
 from ml.errors import NotFoundError
 from ml.kinds.kind import Kind, Part, Unusable
@@ -21,17 +23,18 @@ from ml.pairing import InboxSample, Pairing
 from ml.storage import ObjectInfo, Storage
 
 
-def samples(inbox: Storage, kind: Kind, pairing: Pairing) -> Iterator[InboxSample]:
-    """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. ``pairing``, a
-    new one, holds at the end what waits for its counterpart."""
+def samples(inbox: Storage, kind: Kind, pairing: Pairing, clutter: Clutter | None = None) -> Iterator[InboxSample]:
+    """All that ``inbox`` holds, streamed: every whole sample, and every object that can't belong to one. At the end
+    ``pairing``, a new one, holds what waits for its counterpart, and ``clutter`` what was left out."""
+    clutter = Clutter() if clutter is None else clutter
     single = len(kind.roles) == 1
-    for info in _listed(inbox, kind):
+    for info in clutter.left_out(_listed(inbox, kind)):
         found = kind.part_of(info.name)
         sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
         if sample is not None:
             yield sample
-    folders = _folders(kind)
-    for info in () if single or folders == [""] else inbox.list(without=folders):
+    folders = role_folders(kind)
+    for info in clutter.left_out(() if single or folders == [""] else inbox.list(without=folders)):
         found = kind.part_of(info.name)
         outside = Unusable(f"the layout is not {kind.layout}")
         yield InboxSample((info,), found if isinstance(found, Unusable) else outside)
@@ -53,12 +56,13 @@ def take_stock(storage: Storage, kind: Kind, needed: Requirement) -> Stock:
     """
     per_class: Counter[str] = Counter()
     if needed.per_class:
+        folders = ClassFolders(storage.child(layout.INBOX), kind)
         if needed.classes is None:
-            folders = list(storage.child(layout.INBOX).folders(next(iter(kind.roles.values()))))
+            wanted = folders.names()
         else:
-            folders = [kind.class_folder(label) or "" for label in needed.classes]
-        for folder in folders:
-            new = _new(storage, kind, Pairing(kind.roles), folder)
+            wanted = [kind.class_folder(label) or "" for label in needed.classes]
+        for folder in wanted:
+            new = _new(storage, kind, Pairing(kind.roles), folders.of(folder))
             per_class.update(sample.label or "" for sample in islice(new, needed.per_class))
     pairing = Pairing(kind.roles)
     found = _count(_new(storage, kind, pairing), needed.samples)
@@ -69,11 +73,11 @@ def _count(new: Iterable[Part], at_least: int) -> int:
     return sum(1 for _ in islice(new, max(at_least, 0)))
 
 
-def _new(storage: Storage, kind: Kind, pairing: Pairing, folder: str = "") -> Iterator[Part]:
-    """Each new sample in a class's folder of the inbox, or in all of it."""
+def _new(storage: Storage, kind: Kind, pairing: Pairing, within: Sequence[str] | None = None) -> Iterator[Part]:
+    """Each new sample ``within`` some folders of the inbox, or in all of it."""
     frozen = _frozen(storage)
     single = len(kind.roles) == 1
-    for info in _listed(storage.child(layout.INBOX), kind, folder):
+    for info in Clutter().left_out(_listed(storage.child(layout.INBOX), kind, within)):
         if info.size == 0 or info.irregular is not None or (frozen and hash((info.name, info.generation)) in frozen):
             continue
         found = kind.part_of(info.name)
@@ -87,13 +91,11 @@ def _completed(sample: InboxSample | None) -> Part | None:
     return sample.found if sample is not None and isinstance(sample.found, Part) else None
 
 
-def _listed(inbox: Storage, kind: Kind, folder: str = "") -> Iterator[ObjectInfo]:
-    """The objects in the roles' folders, or in the class's ``folder`` in each of them: one of each by turns."""
-    if len(kind.roles) == 1:
-        return inbox.list(_below(next(iter(kind.roles.values())), folder) if folder else "")
-    there = set(inbox.folders())  # a file or a link in the place of a role's folder is an object like any other
-    listings = [inbox.list(_below(f, folder)) for f in _folders(kind) if not f or f.split("/")[0] in there]
-    return _by_turns(listings)
+def _listed(inbox: Storage, kind: Kind, within: Sequence[str] | None = None) -> Iterator[ObjectInfo]:
+    """The objects in the roles' folders, or ``within`` some folders: one of each by turns."""
+    if within is None:
+        within = [""] if len(kind.roles) == 1 else role_folders_there(inbox, kind)
+    return _by_turns([inbox.list(folder) for folder in within])
 
 
 def _by_turns(listings: Sequence[Iterator[ObjectInfo]]) -> Iterator[ObjectInfo]:
@@ -105,16 +107,6 @@ def _by_turns(listings: Sequence[Iterator[ObjectInfo]]) -> Iterator[ObjectInfo]:
                 going.remove(listing)
             else:
                 yield info
-
-
-def _folders(kind: Kind) -> list[str]:
-    """The roles' folders, but for those that lie in another's."""
-    every = list(dict.fromkeys(kind.roles.values()))
-    return [f for f in every if not any(f != other and (not other or f.startswith(f"{other}/")) for other in every)]
-
-
-def _below(folder: str, name: str) -> str:
-    return "/".join(filter(None, (folder, name)))
 
 
 @dataclass(frozen=True, slots=True)

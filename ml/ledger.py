@@ -22,7 +22,9 @@ _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32000;
-CREATE TABLE inbox (object TEXT, generation TEXT, sample TEXT, role TEXT, PRIMARY KEY (object)) WITHOUT ROWID;
+CREATE TABLE inbox (
+    object TEXT, generation TEXT, ignored INTEGER, sample TEXT, role TEXT, PRIMARY KEY (object)
+) WITHOUT ROWID;
 CREATE TABLE entry (
     batch TEXT, object TEXT, generation TEXT, size INTEGER, further INTEGER, state TEXT, vanished INTEGER DEFAULT 0,
     archived INTEGER, quarantined INTEGER, PRIMARY KEY (batch, object)
@@ -35,7 +37,8 @@ CREATE TABLE problem (
 ) WITHOUT ROWID;
 """
 
-# A returned batch never was, but for what it put into quarantine. `here`: the inbox holds this very generation.
+# A returned batch never was, but for what it put into quarantine. `here`: the inbox holds this very generation. An
+# ignored object is in no place, unless a batch that was frozen before it was ignored names it.
 _VIEWS = """
 CREATE INDEX entry_sample ON entry (object, generation);
 CREATE VIEW known AS
@@ -47,7 +50,7 @@ CREATE VIEW known AS
 CREATE TABLE placed AS
     SELECT object, generation, MAX(further) AS further, MIN(place) AS place, MIN(batch) AS batch FROM (
         SELECT object, generation, further, place, batch FROM known
-        UNION ALL SELECT object, generation, 0, 4, NULL FROM inbox
+        UNION ALL SELECT object, generation, 0, 4, NULL FROM inbox WHERE NOT ignored
     ) GROUP BY object, generation;
 """
 
@@ -90,6 +93,10 @@ SELECT SUM(objects), SUM(whole) FROM (
 )
 """
 
+_IGNORED = """
+SELECT COUNT(*) FROM inbox LEFT JOIN placed USING (object, generation) WHERE ignored AND placed.object IS NULL
+"""
+
 
 _CORRECTED = """
 SELECT COUNT(*) FROM (SELECT 1 FROM example GROUP BY content HAVING COUNT(DISTINCT truth) > 1)
@@ -124,9 +131,9 @@ class Problem:
     why: str
 
 
-#: An object in the inbox: name, generation; where samples are several objects, also its sample and role, None where it
-#: belongs to none. (These are plain tuples, since there may be millions.)
-Listed = tuple[str, str] | tuple[str, str, str | None, str | None]
+#: An object in the inbox: name, generation, whether it is ignored; where samples are several objects, also its sample
+#: and role, None where it belongs to none. (These are plain tuples, since there may be millions.)
+Listed = tuple[str, str, bool] | tuple[str, str, bool, str | None, str | None]
 #: An object that a manifest names: name, generation, size, and whether it is a further one.
 Named = tuple[str, str, int, bool]
 #: An object below a batch's folder in the archive or in quarantine: batch, name, size, and whether it is a further one,
@@ -139,11 +146,12 @@ Example = tuple[str, str, str | None, str | None]
 @dataclass(frozen=True, slots=True)
 class Places:
     """``samples``: how many are at each place: archived, quarantined, batch, inbox, vanished, lost. Each sample counts
-    once, at the first of these. ``incomplete``: how many objects in the inbox belong to no whole sample. ``corrected``:
-    how many contents are in spans under several truths."""
+    once, at the first of these. ``incomplete``: how many objects in the inbox belong to no whole sample. ``ignored``:
+    how many there are never samples. ``corrected``: how many contents are in spans under several truths."""
 
     samples: dict[str, int]
     incomplete: int
+    ignored: int
     corrected: int
 
 
@@ -168,7 +176,7 @@ class Ledger:
         self._db.close()
 
     def add_inbox(self, objects: Iterable[Listed]) -> None:
-        values = "?, ?, NULL, NULL" if self._roles == 1 else "?, ?, ?, ?"
+        values = "?, ?, ?, NULL, NULL" if self._roles == 1 else "?, ?, ?, ?, ?"
         self._db.executemany(f"INSERT OR REPLACE INTO inbox VALUES ({values})", objects)  # noqa: S608 (one of two)
 
     def add_manifest(self, batch: str, state: BatchState, objects: Iterable[Named]) -> None:
@@ -212,12 +220,13 @@ class Ledger:
     def places(self) -> Places:
         counts = dict(self._db.execute("SELECT place, COUNT(*) FROM placed WHERE NOT further GROUP BY place"))
         samples = {name: counts.get(place, 0) for place, name in _PLACES.items()}
+        (ignored,) = self._db.execute(_IGNORED).fetchone()
         (corrected,) = self._db.execute(_CORRECTED).fetchone()
         if self._roles == 1:
-            return Places(samples, 0, corrected)
+            return Places(samples, 0, ignored, corrected)
         objects, whole = (count or 0 for count in self._db.execute(_PAIRS, (self._roles,)).fetchone())
         samples["inbox"] -= objects - whole
-        return Places(samples, objects - whole * self._roles, corrected)
+        return Places(samples, objects - whole * self._roles, ignored, corrected)
 
     def _add_settled(self, column: str, objects: Iterable[Settled]) -> None:
         # An object that no manifest names (the batch's folder was cleared away) is in one place.

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from ml import layout, windows
 from ml.audit import audit
+from ml.clutter import is_clutter
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.freezing import freeze
 from ml.home import METADATA_VARIABLE, pipeline_storage
 from ml.kinds import kind_of
+from ml.labels import normal_id
 from ml.records import Record
 from ml.runs import start_run
 from ml.sample_data import check_sample_data, write_sample_data
@@ -209,13 +211,15 @@ def _samples(settings: Settings, folder: Path) -> tuple[list[Path], list[Path]]:
 def hold_back(samples: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The samples to train on, and a quarter for the evaluation, each sorted; the same ones whatever their order.
 
-    Files that have their name in common but for folder and suffix (an image and its mask) stay together.
+    Files that have their name in common but for folder and suffix (an image and its mask) stay together. What is never
+    a sample (see ``ml.clutter``) is in neither.
     """
-    stems = sorted({file.stem for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
+    samples = [file for file in samples if not is_clutter(file.as_posix())]
+    stems = sorted({normal_id(file.stem) for file in samples}, key=lambda stem: hashlib.sha256(stem.encode()).digest())
     held_back = set(stems[: max(1, len(stems) // _SHARE)])
     return (
-        sorted(file for file in samples if file.stem not in held_back),
-        sorted(file for file in samples if file.stem in held_back),
+        sorted(file for file in samples if normal_id(file.stem) not in held_back),
+        sorted(file for file in samples if normal_id(file.stem) in held_back),
     )
 
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from enum import Enum
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import Self
+
+from ml.labels import normal_label
 
 
 class Record(BaseModel):
@@ -60,6 +62,12 @@ class ManifestEntry(Record):
     role: str | None = None
     parts: list[ManifestPart] | None = None
 
+    @field_validator("label")
+    @classmethod
+    def _one_form(cls, label: str | None) -> str | None:
+        """Of a manifest, too, that was written before labels had one."""
+        return None if label is None else normal_label(label)
+
     @property
     def objects(self) -> Sequence[ManifestEntry | ManifestPart]:
         """Every object of the sample, the first one first."""
@@ -88,7 +96,9 @@ class Batch(Record):
 
     A *returned* batch was dissolved: its samples are in the inbox as if it had never been, but for those that were put
     into quarantine first. ``settlement`` is there once the batch is closed. ``incomplete`` counts the files that waited
-    for their counterpart and were left in the inbox; None where a sample is one object.
+    for their counterpart and were left in the inbox; None where a sample is one object. ``ignored`` counts the files in
+    the inbox that are never samples (see ``ml.clutter``), and ``ignored_example`` names one. ``warnings``: what a
+    person should look at, a line each.
     """
 
     id: str
@@ -97,6 +107,9 @@ class Batch(Record):
     samples: int
     refused: int
     incomplete: int | None = None
+    ignored: int = 0
+    ignored_example: str | None = None
+    warnings: list[str] = []
     state: BatchState = BatchState.OPEN
     settlement: Settlement | None = None
 

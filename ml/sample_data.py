@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ml.clutter import is_clutter
 from ml.errors import CodeError, ConflictError, SettingsError
 from ml.home import pipeline_folder
 from ml.pipeline_modules import bind_pipeline
@@ -25,7 +26,8 @@ def check_sample_data(pipeline: str) -> None:
 
 
 def write_sample_data(pipeline: str, folder: Path) -> list[Path]:
-    """Has the pipeline write its samples to ``folder``, which exists. Returns the files' paths in it.
+    """Has the pipeline write its samples to ``folder``, which exists. Returns the files' paths in it, but for what
+    is never a sample (see ``ml.clutter``).
 
     Raises what :func:`check_sample_data` raises, and ``CodeError`` if the pipeline's function fails or writes nothing.
     """
@@ -35,7 +37,8 @@ def write_sample_data(pipeline: str, folder: Path) -> list[Path]:
     write_samples = load_function(code, f"ml.pipelines.{pipeline}.sample_data", WRITE_SAMPLES)
     with user_code(code):
         write_samples(folder)
-    written = [file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()]
+    names = (file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir())
+    written = [name for name in names if not is_clutter(name.as_posix())]
     if not written:
         raise CodeError(f"{code / SAMPLE_DATA}: {WRITE_SAMPLES} wrote no file")
     return written

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ml import releases
+from ml.clutter import Clutter
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.records import Interval
 from ml.inbox import samples
@@ -30,13 +31,15 @@ class FolderScore(Record):
     """What a released version makes of a folder.
 
     ``value`` is the kind's ``metric`` over all ``samples``: one that the model can't read (``failed``) counts as wrong.
-    ``skipped`` are files that belong to no sample. ``further`` are more metrics by name.
+    ``skipped`` are files that belong to no sample, ``ignored`` those that never do (``ml.clutter``). ``further`` are
+    more metrics by name.
     """
 
     version: int
     samples: int
     failed: int
     skipped: int
+    ignored: int = 0
     metric: str
     value: float = Field(ge=0, le=1)
     interval: Interval
@@ -63,8 +66,8 @@ def score_folder(
     release = releases.read_release(storage, version)
     kind = kind_of(settings)
     source = LocalStorage(folder.absolute())
-    pairing = Pairing(kind.roles)
-    listed = list(samples(source, kind, pairing))
+    pairing, clutter = Pairing(kind.roles), Clutter()
+    listed = list(samples(source, kind, pairing, clutter))
     whole = [sample for sample in listed if isinstance(sample.found, Part)]
     if not whole:
         raise DataError(f"{folder} holds no sample: lay it out like the inbox, {kind.layout}")
@@ -84,6 +87,7 @@ def score_folder(
         samples=len(whole),
         failed=failed,
         skipped=len(listed) - len(whole) + pairing.waiting,
+        ignored=clutter.count,
         metric=metric.name,
         value=metric.value,
         interval=metric.interval,

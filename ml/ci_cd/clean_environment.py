@@ -51,6 +51,7 @@ def sandbox_environment(folder: Path, checkout: Path, pipelines_path: str) -> di
         "RESPAN_PIPELINES": str(checkout / pipelines_path),
         "PYTHONPATH": str(import_root(checkout)),
         "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

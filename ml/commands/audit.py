@@ -22,6 +22,7 @@ _COUNTS = (
     "duplicated",
     "incomplete",
     "corrected",
+    "ignored",
 )
 
 

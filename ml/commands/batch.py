@@ -7,6 +7,7 @@ from collections import Counter
 import click
 
 from ml import batches, layout
+from ml.clutter import describe_clutter
 from ml.commands.arguments import batch_argument
 from ml.commands.output import json_option, note, show
 from ml.freezing import freeze as freeze_batch
@@ -36,7 +37,7 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
     storage = pipeline_storage(pipeline)
     frozen = freeze_batch(storage, settings, run_id, max_samples=max_samples)
     serves = serving(storage)
-    document = {
+    document: dict[str, object] = {
         "batch": frozen.id,
         "samples": frozen.samples,
         "refused": frozen.refused,
@@ -47,6 +48,13 @@ def freeze(pipeline: str, run_id: str, max_samples: int | None, as_json: bool) -
         document["incomplete"] = frozen.incomplete
     if frozen.incomplete:
         text += f"; in the inbox {in_words(frozen.incomplete)}"
+    if frozen.ignored:
+        document["ignored"] = frozen.ignored
+        note(describe_clutter(frozen.ignored, frozen.ignored_example))
+    if frozen.warnings:
+        document["warnings"] = frozen.warnings
+    for warning in frozen.warnings:
+        note(f"warning: {warning}")
     show(document, as_json=as_json, text=text)
 
 

@@ -32,5 +32,6 @@ def score(pipeline: str, folder: Path, version: int | None, as_json: bool) -> No
         found.model_dump(mode="json"),
         as_json=as_json,
         text=f"version {found.version}: {kind_of(settings).words.metric} {found.value:.3f} ({low:.3f} to {high:.3f})"
-        f"{further} on {found.samples} samples, {found.failed} unreadable, {found.skipped} files skipped",
+        f"{further} on {found.samples} samples, {found.failed} unreadable, {found.skipped} files skipped"
+        + (f", {found.ignored} ignored" if found.ignored else ""),
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from ml.labels import normal_label
 from ml.records import Record, Verdict
 
 
@@ -111,7 +112,11 @@ class ClassScore(Record):
         cls, human_level: Mapping[str, float] | float, *, label: str, score: float | None, share: float, **counted: Any
     ) -> Self:
         """The score with its gap to people's, which is given over all or by label (1 for a label not in it)."""
-        people = human_level.get(label, 1.0) if isinstance(human_level, Mapping) else human_level
+        if isinstance(human_level, Mapping):
+            by_form = {normal_label(key): level for key, level in human_level.items()}
+            people = by_form.get(normal_label(label), 1.0)
+        else:
+            people = human_level
         gap = None if score is None else people - score
         priority = None if gap is None else gap * share
         return cls(label=label, score=score, share=share, human_level=people, gap=gap, priority=priority, **counted)

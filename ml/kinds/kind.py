@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ml.errors import SettingsError
+from ml.labels import normal_id, normal_label
 
 if TYPE_CHECKING:
     from ml.comparison.comparer import Comparer
@@ -29,12 +30,20 @@ class Part:
     """An object of the inbox that belongs to a sample, told from its name.
 
     ``sample`` is what the objects of one sample have in common and nobody else has; ``role`` is one of the kind's;
-    ``label`` is the one that the name gives, where the kind has labels in names.
+    ``label`` is the one that the name gives, where the kind has labels in names. Both may be given as the name has them
+    and are kept in their one form (see ``ml.labels``); ``written`` is the label as it was given.
     """
 
     sample: str
     role: str
     label: str | None = None
+    written: str | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "written", self.label)
+        object.__setattr__(self, "sample", normal_id(self.sample))
+        if self.label is not None:
+            object.__setattr__(self, "label", normal_label(self.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +175,9 @@ class Kind(ABC):
         """What the object ``name`` (relative to the inbox) is. Decides from the name alone: no I/O."""
 
     def class_folder(self, label: str) -> str | None:
-        """The folder with the samples of this label, in the folder of each role; None where names don't tell labels."""
+        """The folder with the samples of this label, in the folder of each role; None where names don't tell labels.
+
+        Folders whose names have the same one form (see ``ml.labels``) count as this one."""
         return None
 
     def check(self, settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from ml.kinds.kind import Unusable
+from ml.labels import normal_label
 from ml.storage import stands_for_bytes
 
 
@@ -28,6 +29,6 @@ def stem_of(file: str, extensions: tuple[str, ...]) -> str | Unusable:
     stem, dot, extension = file.rpartition(".")
     if not dot or extension.lower() not in extensions:
         return Unusable(f"the extension is not one of {', '.join(extensions)}")
-    if not stem.strip():
+    if not normal_label(stem):
         return Unusable("the id is blank")
     return stem

@@ -36,7 +36,7 @@ def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
     Most stays with the caller: Airflow's secrets and connections, and what concerns the caller's own Python
     (``PYTHON*``), which is not the one that runs the command. What a command writes is to be seen at once, so it is
-    unbuffered.
+    unbuffered; its text is UTF-8, whatever the caller's locale is.
     """
     kept = {
         name: value
@@ -45,7 +45,7 @@ def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
         or name.startswith(_KEPT_PREFIXES)
         or (name.startswith(READ_AT_START) and not name.startswith("PYTHON"))
     }
-    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1"}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
 
 
 def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:

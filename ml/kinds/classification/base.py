@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ml.kinds.kind import Acceptance, Kind, Part, Unusable, Words
 from ml.kinds.object_names import stem_of, unusable_name
+from ml.labels import normal_label
 
 if TYPE_CHECKING:
     from ml.comparison.comparer import Comparer
@@ -54,7 +55,7 @@ class Classification(Kind):
         stem = stem_of(files[0], self.extensions)
         if isinstance(stem, Unusable):
             return Unusable(f"{layout}: {stem.reason}")
-        if not label.strip():
+        if not normal_label(label):
             return Unusable(f"{layout}: the label is blank")
         return Part(name, ROLE, label)
 

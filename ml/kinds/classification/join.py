@@ -15,6 +15,7 @@ from ml.evaluation.lines import Part
 from ml.evaluation.objects import Instance
 from ml.evaluation.records import Failure, Mistake
 from ml.kinds.classification.mistakes import WorstMistakes, instance_of
+from ml.labels import normal_label
 from ml.prediction.job_files import KeyedError, KeyedLine, one_line
 
 Ids = npt.NDArray[np.int32]
@@ -88,7 +89,11 @@ class Join:
     def __init__(self, labels: list[str], classes: int, truth: Ids, worst: int, choose: int) -> None:
         self.predicted: Ids = np.full(len(truth), AWAITED, np.int32)
         self._labels, self._classes, self._truth = labels, classes, truth
-        self._ids = {label: number for number, label in enumerate(labels[:classes])}
+        first: dict[str, int] = {}
+        # Classes of one form, which only a model from before labels had one tells apart: the first stands for all.
+        self._ids = {
+            label: first.setdefault(normal_label(label), number) for number, label in enumerate(labels[:classes])
+        }
         self._failures: Counter[tuple[int, str]] = Counter()
         self._mistakes = WorstMistakes(worst)
         self._chosen: dict[int, Instance | None] = {}

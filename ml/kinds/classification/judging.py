@@ -17,6 +17,7 @@ from ml.kinds.classification.accuracy import accuracy
 from ml.kinds.classification.base import Classification
 from ml.kinds.classification.reading import read_outcomes
 from ml.kinds.classification.scores import score
+from ml.labels import normal_label
 from ml.records import ReleaseRecord
 from ml.settings import Settings
 from ml.storage import Storage
@@ -44,8 +45,8 @@ class LabelJudge:
             failures=outcomes.failures,
             worst=outcomes.mistakes,
             found=Distributions(
-                labels=scores.labels,
-                predicted=scores.predicted,
+                labels=_by_form(scores.labels),
+                predicted=_by_form(scores.predicted),
                 statistics=sample_statistics(storage, batch, self._kind, inspector, chosen),
             ),
         )
@@ -53,8 +54,8 @@ class LabelJudge:
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
         labels, counts = np.unique(columns["label"], return_counts=True)
         return Distributions(
-            labels=dict(zip(labels.tolist(), map(float, counts.tolist()), strict=True)),
-            predicted=predicted,
+            labels=_by_form(dict(zip(labels.tolist(), counts.tolist(), strict=True))),
+            predicted=_by_form(predicted),
             statistics=statistics_of(columns),
         )
 
@@ -70,3 +71,12 @@ class LabelJudge:
             truth=mistake.label,
             predicted=mistake.predicted,
         )
+
+
+def _by_form(counts: Mapping[str, float]) -> dict[str, float]:
+    """Counts by labels in their one form: spans and models from before labels had one hold others."""
+    sums: dict[str, float] = {}
+    for label, count in counts.items():
+        form = normal_label(label)
+        sums[form] = sums.get(form, 0.0) + count
+    return sums

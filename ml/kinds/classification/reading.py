@@ -22,6 +22,7 @@ from ml.evaluation.lines import decode_parts
 from ml.evaluation.objects import Instance
 from ml.evaluation.predictions import prediction_files
 from ml.kinds.classification.join import REFUSED, Ids, Join, Line, LineOfJob, Lines, Misfit, Outcomes
+from ml.labels import normal_label
 from ml.storage import Storage
 
 #: Bytes from which a second process saves more time than it takes to start.
@@ -80,16 +81,27 @@ def _read_truth(storage: Storage, batch: str, classes: Sequence[str]) -> tuple[l
             return _read_entries(storage, name, reaches[name])
         return None
 
-    ids = {label: number for number, label in enumerate(classes)}
+    ids: dict[str, int] = {}
+    for number, label in enumerate(classes):
+        ids.setdefault(normal_label(label), number)
+    names = list(classes)
     parts: list[Ids] = []
     known = 0
     for entries in _in_two(storage, [name], read) or [_read_entries(storage, name)]:
         if entries.indices != range(known, known + len(entries.numbers)):
             raise _misnumbered(storage, name)
         known += len(entries.numbers)
-        its_ids = [REFUSED if label is None else ids.setdefault(label, len(ids)) for label in entries.labels]
+        its_ids = [REFUSED if label is None else _id_of(normal_label(label), ids, names) for label in entries.labels]
         parts.append(np.array(its_ids, np.int32)[entries.numbers])
-    return list(ids), np.concatenate(parts)
+    return names, np.concatenate(parts)
+
+
+def _id_of(label: str, ids: dict[str, int], names: list[str]) -> int:
+    """The label's position in ``names``, to which it is added where it is new; ``ids`` finds it by its one form."""
+    if label not in ids:
+        ids[label] = len(names)
+        names.append(label)
+    return ids[label]
 
 
 def _read_entries(storage: Storage, name: str, reach: range | None = None) -> _Entries:

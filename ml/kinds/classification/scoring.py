@@ -9,6 +9,7 @@ from ml.evaluation.records import Metric
 from ml.evaluation.verdict import Rules
 from ml.kinds.classification.accuracy import accuracy
 from ml.kinds.kind import Collected
+from ml.labels import normal_label
 
 
 class LabelScorer:
@@ -22,7 +23,7 @@ class LabelScorer:
     def add(self, samples: Sequence[Collected], answers: Sequence[Any | str]) -> None:
         self._samples += len(samples)
         for sample, answer in zip(samples, answers, strict=True):
-            self._correct += not isinstance(answer, str) and answer.label == sample.label
+            self._correct += not isinstance(answer, str) and normal_label(answer.label) == sample.label
 
     def metric(self) -> Metric:
         return accuracy(self._correct, self._samples, self._samples, self._rules)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+from ml.kinds.images.headers import PNG
+from ml.kinds.images.upright import any_may_be_turned, orientation_of, turn_upright, upright_size
+
+#: What a PNG begins with, but for one with an unknown chunk before its header, which is measured by decoding.
+_PNG_WITH_HEADER = PNG + b"\0\0\0\x0dIHDR"
 
 
 def decode_images(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes and resizes a batch: string[N] of PNG or JPEG, grey or colour → float32[N, size, size, 3].
 
-    Values are whole numbers from 0 to 255; an alpha channel is dropped; downscaling is antialiased. An image that can't
-    be decoded is a ``tf.errors.InvalidArgumentError`` for the whole batch.
+    Values are whole numbers from 0 to 255; an alpha channel is dropped; the orientation in EXIF is applied; downscaling
+    is antialiased. An image that can't be decoded is a ``tf.errors.InvalidArgumentError`` for the whole batch.
     """
 
-    def decode(one: tf.Tensor) -> tf.Tensor:
+    def decode(one: tf.Tensor, *, turn: bool) -> tf.Tensor:
         image = tf.io.decode_image(one, channels=3, expand_animations=False)
         image.set_shape([None, None, 3])
+        if turn:
+            image = turn_upright(image, orientation_of(one))
         resized = tf.cond(  # antialiasing is slow, and changes nothing when an image grows
             tf.reduce_max(tf.shape(image)) > size,
             lambda: tf.image.resize(image, [size, size], antialias=True),
@@ -24,12 +30,19 @@ def decode_images(encoded: tf.Tensor, size: int) -> tf.Tensor:
         )
         return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
-    signature = tf.TensorSpec([size, size, 3], tf.uint8)
-    return tf.cast(tf.map_fn(decode, encoded, fn_output_signature=signature, parallel_iterations=32), tf.float32)
+    def decode_all(*, turn: bool) -> tf.Tensor:
+        signature = tf.TensorSpec([size, size, 3], tf.uint8)
+        return tf.map_fn(
+            lambda one: decode(one, turn=turn), encoded, fn_output_signature=signature, parallel_iterations=32
+        )
+
+    # Apart, since looking for the orientation takes longer than decoding a small image does.
+    decoded = tf.cond(any_may_be_turned(encoded), lambda: decode_all(turn=True), lambda: decode_all(turn=False))
+    return tf.cast(decoded, tf.float32)
 
 
 def image_sizes(encoded: tf.Tensor) -> tf.Tensor:
-    """Heights and widths of a batch as they are encoded: string[N] of PNG or JPEG → int32[N, 2].
+    """Heights and widths of a batch as people see it, upright: string[N] of PNG or JPEG → int32[N, 2].
 
     From the headers alone, where decoding would take as long as it did before; of nothing else than an image that
     :func:`decode_images` takes.
@@ -37,7 +50,7 @@ def image_sizes(encoded: tf.Tensor) -> tf.Tensor:
 
     def size(one: tf.Tensor) -> tf.Tensor:
         return tf.cond(
-            tf.strings.substr(one, 0, 8) == _PNG,
+            tf.strings.substr(one, 0, 16) == _PNG_WITH_HEADER,
             lambda: tf.reverse(tf.io.decode_raw(tf.strings.substr(one, 16, 8), tf.int32, little_endian=False), [0]),
             lambda: tf.cond(
                 tf.io.is_jpeg(one),
@@ -46,4 +59,11 @@ def image_sizes(encoded: tf.Tensor) -> tf.Tensor:
             ),
         )
 
-    return tf.map_fn(size, encoded, fn_output_signature=tf.TensorSpec([2], tf.int32))
+    def sizes(*, turn: bool) -> tf.Tensor:
+        return tf.map_fn(
+            lambda one: upright_size(size(one), orientation_of(one)) if turn else size(one),
+            encoded,
+            fn_output_signature=tf.TensorSpec([2], tf.int32),
+        )
+
+    return tf.cond(any_may_be_turned(encoded), lambda: sizes(turn=True), lambda: sizes(turn=False))

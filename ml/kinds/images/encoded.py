@@ -4,8 +4,8 @@ TensorFlow's decoder is used here because it is the decoder in the serving graph
 a training or a prediction later. What it would accept beyond PNG and JPEG (GIF, BMP, WebP) is refused, and the size in
 pixels is read from the header before anything is decoded, so that a small file can't claim gigabytes of memory.
 
-The *canonical pixels* of an image are uint8 [height, width, 3], RGB: grey is repeated, alpha is dropped, 16 bits become
-8, palettes are looked up, CMYK is converted.
+The *canonical pixels* of an image are uint8 [height, width, 3], RGB, upright: grey is repeated, alpha is dropped, 16
+bits become 8, palettes are looked up, CMYK is converted, and the orientation in EXIF is applied.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ml.kinds.images.headers import JPEG, PNG, stored_size
+from ml.kinds.images.orientation import orientation_of, turn_upright
+
 if TYPE_CHECKING:
     from ml.kinds.images.statistics import ImageStatistics
 
 Pixels = npt.NDArray[np.uint8]
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
 #: Images decoded by one call of the graph below; small enough that a call's results stay in the processor's cache.
 _GRAPH_WIDTH = 128
 #: Pixels decoded by one call, unless a single image has more: 24 MB of memory.
@@ -42,7 +43,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 #: A PNG of one grey pixel: fills the graph's inputs that no image takes.
 _FILLER = (
-    _PNG
+    PNG
     + _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     + _chunk(b"IDAT", zlib.compress(b"\0\0"))
     + _chunk(b"IEND", b"")
@@ -58,22 +59,19 @@ Encoded = bytes | UnusableImageError
 
 
 def image_size(encoded: bytes, max_pixels: int) -> tuple[int, int]:
-    """Height and width in pixels, from the header alone.
+    """Height and width in pixels as they are stored (EXIF may turn the image), from the header alone.
 
     Raises ``UnusableImageError`` for what is empty, neither PNG nor JPEG, without a readable header, or of more than
     ``max_pixels`` pixels. A pass does not mean that it decodes.
     """
     if not encoded:
         raise UnusableImageError("empty file")
-    if encoded.startswith(_PNG):
-        size = struct.unpack_from(">II", encoded, 16) if encoded[12:16] == b"IHDR" and len(encoded) >= 24 else None
-    elif encoded.startswith(_JPEG):
-        size = _jpeg_size(encoded)
-    else:
+    if not encoded.startswith((PNG, JPEG)):
         raise UnusableImageError("wrong type: neither PNG nor JPEG by its content")
+    size = stored_size(encoded)
     if size is None or 0 in size:
         raise UnusableImageError(_damage(encoded))
-    height, width = size if encoded.startswith(_JPEG) else size[::-1]
+    height, width = size
     if height * width > max_pixels:
         raise UnusableImageError(f"too many pixels: {width} × {height}, allowed are {max_pixels}")
     return height, width
@@ -132,7 +130,7 @@ def decode_part(part: Sequence[Encoded]) -> list[Pixels | UnusableImageError]:
             pass  # One of them is broken, the graph doesn't tell which: each on its own.
         else:
             return [
-                np.asarray(memoryview(pixels)) if isinstance(image, bytes) else image
+                _upright(pixels, image) if isinstance(image, bytes) else image
                 for image, pixels in zip(part, decoded, strict=False)
             ]
     return [_decode_one(image) if isinstance(image, bytes) else image for image in part]
@@ -157,28 +155,9 @@ def image_statistics(pixels: Pixels) -> ImageStatistics:
     return statistics.ImageStatistics(*map(float, statistics.statistics_rows([pixels])[0]))
 
 
-def _jpeg_size(encoded: bytes) -> tuple[int, int] | None:
-    """Height and width from the first frame header (ITU T.81, B.2.2), or None where there is none."""
-    position = 2
-    while position + 9 <= len(encoded) and encoded[position] == 0xFF:
-        marker = encoded[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # markers without a segment
-            position += 2
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", encoded, position + 5)
-            return height, width
-        elif marker in (0xD9, 0xDA):  # the end, or pixels before any frame header
-            return None
-        else:
-            position += 2 + int(struct.unpack_from(">H", encoded, position + 2)[0])
-    return None
-
-
 def _damage(encoded: bytes) -> str:
     """Why a PNG or JPEG can't be decoded, as far as its two ends tell."""
-    kind, end = ("PNG", b"IEND") if encoded.startswith(_PNG) else ("JPEG", b"\xff\xd9")
+    kind, end = ("PNG", b"IEND") if encoded.startswith(PNG) else ("JPEG", b"\xff\xd9")
     return f"can't be decoded: {'damaged' if end in encoded[-64:] else 'truncated'} {kind} file"
 
 
@@ -202,4 +181,8 @@ def _decode_one(encoded: bytes) -> Pixels | UnusableImageError:
         decoded = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
         return UnusableImageError(_damage(encoded))
-    return np.asarray(memoryview(decoded))
+    return _upright(decoded, encoded)
+
+
+def _upright(decoded: Any, encoded: bytes) -> Pixels:
+    return turn_upright(np.asarray(memoryview(decoded)), orientation_of(encoded))

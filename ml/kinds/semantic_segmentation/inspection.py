@@ -15,6 +15,7 @@ from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.kinds.kind import Collected, Inspected, Refused
 from ml.kinds.semantic_segmentation.masks import Ids, check_mask, count_ids, decode_mask, encode_mask
 from ml.kinds.semantic_segmentation.settings import SegmentationSettings
+from ml.labels import normal_label
 from ml.settings import Settings
 
 #: All images are one stratum: most show several classes.
@@ -29,8 +30,8 @@ def share_column(name: str) -> str:
 
 
 def class_of_column(column: str) -> str | None:
-    """The class whose area share the statistic holds; None for the others."""
-    return column.removeprefix(_SHARE) if column.startswith(_SHARE) else None
+    """The class whose area share the statistic holds, in its one form; None for the others."""
+    return normal_label(column.removeprefix(_SHARE)) if column.startswith(_SHARE) else None
 
 
 class MaskInspector:

@@ -27,6 +27,7 @@ from ml.kinds.semantic_segmentation.pictures import case_pictures
 from ml.kinds.semantic_segmentation.reading import Entry, read_answers, read_entries
 from ml.kinds.semantic_segmentation.serving import Answer
 from ml.kinds.semantic_segmentation.settings import SegmentationSettings
+from ml.labels import normal_label
 from ml.parallel import map_ahead
 from ml.prediction.lines import Code, Failure
 from ml.records import Refusal, ReleaseRecord
@@ -115,7 +116,7 @@ class MaskJudge:
         return Case(object=case.object, pictures=pictures, score=case.mean_iou)
 
     def _check_classes(self, release: ReleaseRecord) -> None:
-        if release.classes != self._model.names:
+        if list(map(normal_label, release.classes)) != self._model.names:
             raise DataError(
                 f"release {release.version} knows the classes {', '.join(release.classes)}, and model.classes names "
                 f"{', '.join(self._model.names)}: train and release a version with these classes"

@@ -16,24 +16,27 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from ml.kinds.images.encoded import UnusableImageError, image_size
+from ml.kinds.images.headers import PNG, png_header
+from ml.kinds.images.orientation import orientation_of, turn_upright
 
 Ids = npt.NDArray[np.uint8]
 
 #: What PNG's colour types are called; 0 and 3 (grey and palette) have one channel.
 _CHANNELS = {2: "RGB colours", 4: "grey with transparency", 6: "RGB colours with transparency"}
-_PNG = b"\x89PNG"
 
 
 def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
-    """The class ids uint8[height, width] in a PNG of 8-bit grey, of a palette (the index counts) or of 16-bit grey.
+    """The class ids uint8[height, width] in a PNG of 8-bit grey, of a palette (the index counts) or of 16-bit grey;
+    upright, as its EXIF may say.
 
     Raises ``UnusableImageError``, with the reason, for all others, and for what is damaged or larger than
     ``max_pixels``. Whether the ids are those of classes is for :func:`check_mask` to say.
     """
     image_size(encoded, max_pixels)
-    if not encoded.startswith(_PNG):
+    header = png_header(encoded) if encoded.startswith(PNG) else None
+    if header is None:
         raise UnusableImageError("a mask has to be a PNG: JPEG changes the pixels' values")
-    bits, colours = encoded[24:26]
+    bits, colours = header[8:10]
     if colours in _CHANNELS:
         raise UnusableImageError(f"a mask of {_CHANNELS[colours]}: it has to have one channel, of class ids")
     if colours == 0 and bits not in (8, 16):
@@ -45,7 +48,7 @@ def decode_mask(encoded: bytes, max_pixels: int) -> Ids:
         raise UnusableImageError(f"can't be decoded: {' '.join(str(error).split())}") from error
     if values.max() > 255:
         raise UnusableImageError(f"the mask has the value {values.max()}: class ids are 0 to 255")
-    return values.astype(np.uint8)
+    return turn_upright(values.astype(np.uint8), orientation_of(encoded))
 
 
 def check_mask(mask: Ids, size: tuple[int, int], ids: Collection[int], ignored: int | None) -> None:

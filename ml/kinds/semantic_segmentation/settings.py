@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
+
+from ml.labels import normal_label
 
 
 class SegmentationClass(BaseModel):
@@ -12,7 +16,9 @@ class SegmentationClass(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: int = Field(ge=0, le=255, description="Its pixels' value in masks.")
-    name: str = Field(min_length=1, pattern=r"^\S.*$", description="Its name in reports and metrics.")
+    name: Annotated[str, AfterValidator(normal_label)] = Field(
+        min_length=1, pattern=r"^\S.*$", description="Its name in reports and metrics."
+    )
     colour: str = Field(pattern=r"^#[0-9a-fA-F]{6}$", description="Its colour where masks are shown to people.")
 
 

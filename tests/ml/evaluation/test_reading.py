@@ -286,3 +286,15 @@ def test_the_counts_add_up(tmp_path_factory: pytest.TempPathFactory, samples: li
     assert sum(scores.labels.values()) == sum(scores.predicted.values()) == scores.counts.evaluated == len(done)
     assert sum(one.share for one in scores.classes) == pytest.approx(1 if done else 0)
     assert all(one.score is None or (one.interval and one.score in one.interval) for one in scores.classes)
+
+
+def test_labels_and_classes_in_other_forms_of_unicode_are_the_same(tmp_path: Path) -> None:
+    """A model from before labels had one form may know a class as macOS writes it, or twice."""
+    nfc, nfd = "caf\u00e9", "cafe\u0301"
+    classes = (nfd, "cat", "cat ")
+    samples = [Sample(nfc, nfd), Sample("cat", "cat "), Sample("cat", nfd)]
+    outcomes = read(world(tmp_path, samples, classes=classes, pictures=False))
+    assert outcomes.labels == list(classes)
+    assert outcomes.truth.tolist() == [0, 1, 1]
+    assert outcomes.predicted.tolist() == [0, 1, 0]
+    assert [scored.seen for scored in score(outcomes, 0.95, 1.0).classes] == [True, True]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ml.kinds.images.decoding import image_sizes
 from ml.kinds.images.encoded import (
     UnusableImageError,
     content_hash,
@@ -85,6 +86,28 @@ def test_a_jpeg_with_metadata_before_its_header_is_measured() -> None:
     exif = Image.Exif()
     exif[0x010E] = "x" * 3000
     assert image_size(encode(Image.fromarray(COLOUR), "JPEG", exif=exif), LIMIT) == (9, 14)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [b"\0", b"Afb6\0\x11", b"\xff" * 9, b"\xff\0\xff\0", b"\0" * 70_000],
+    ids=["one", "some", "fill", "stuffed", "many"],
+)
+def test_stray_bytes_between_the_segments_of_a_jpeg_are_skipped_as_the_decoder_does(stray: bytes) -> None:
+    whole = encode(Image.fromarray(COLOUR), "JPEG")
+    table = whole.index(b"\xff\xdb")
+    strayed = whole[:table] + stray + whole[table:]
+    assert image_size(strayed, LIMIT) == (9, 14)
+    assert np.array_equal(decode_image(strayed, LIMIT), decode_image(whole, LIMIT))
+    assert image_sizes(tf.constant([strayed])).numpy().tolist() == [[9, 14]]
+
+
+def test_a_png_with_an_unknown_chunk_before_its_header_is_read_as_the_decoder_does() -> None:
+    whole = png(COLOUR)
+    early = whole[:8] + struct.pack(">I4s3sI", 3, b"xxXx", b"abc", zlib.crc32(b"xxXxabc")) + whole[8:]
+    assert image_size(early, LIMIT) == (9, 14)
+    assert np.array_equal(decode_image(early, LIMIT), COLOUR)
+    assert image_sizes(tf.constant([early])).numpy().tolist() == [[9, 14]]
 
 
 def test_an_empty_file_is_refused_as_empty() -> None:
@@ -182,3 +205,4 @@ def test_what_passes_here_decodes_in_the_graph_of_the_model_and_gives_the_same_p
     except UnusableImageError:
         return
     assert np.array_equal(decoded, tf.io.decode_image(whole, channels=3, expand_animations=False).numpy())
+    assert decoded.shape[:2] == image_size(whole, LIMIT) == tuple(image_sizes(tf.constant([whole])).numpy()[0])

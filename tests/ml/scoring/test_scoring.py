@@ -74,6 +74,13 @@ def test_files_that_are_no_samples_are_skipped_and_counted(released: Storage, fo
     assert (score.samples, score.skipped) == (4, 1)
 
 
+def test_hidden_files_in_the_folder_are_ignored_and_counted(released: Storage, folder: Path) -> None:
+    (folder / "dark" / "._d.png").write_bytes(b"a fork of d.png, by macOS")
+    (folder / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    score = score_folder(released, SETTINGS, folder)
+    assert (score.samples, score.failed, score.skipped, score.ignored) == (4, 0, 0, 2)
+
+
 def test_scoring_changes_nothing(released: Storage, folder: Path) -> None:
     before = sorted((info.name, info.generation) for info in released.list())
     score_folder(released, SETTINGS, folder, 1)

@@ -14,10 +14,15 @@ import tensorflow_transform.beam as tft_beam
 from PIL import Image
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
+from ml.kinds.both_loaders import ask as ask_both_loaders
 from ml.kinds.images.decoding import image_sizes
+from ml.kinds.images.encoded import decode_image
 from ml.kinds.semantic_segmentation.exporting import masks_at_size
 from ml.kinds.semantic_segmentation.masks import Ids, decode_mask
+from ml.kinds.semantic_segmentation.serving import SegmentationServing
 from ml.pipeline_modules import bind_pipeline
+from ml.settings import Settings
+from tests.ml.images.turned import encode, photograph
 
 pytestmark = pytest.mark.slow
 
@@ -176,3 +181,25 @@ def test_sizes_come_from_the_headers() -> None:
     colour = np.zeros((20, 30, 3), np.uint8)
     batch = [png(colour), png(colour, "JPEG"), png(colour[..., 0]), png(colour, "GIF"), png(colour[:1, :1])]
     assert image_sizes(tf.constant(batch)).numpy().tolist() == [[20, 30]] * 4 + [[1, 1]]
+
+
+def test_a_photograph_with_an_orientation_is_answered_as_the_upright_picture(folder: Path) -> None:
+    upright = np.asarray(Image.open(io.BytesIO(sample(3)[0])))
+    whole = ask(folder, [png(upright)])
+    for kind in ("PNG", "JPEG"):
+        files = [photograph(upright, orientation, kind) for orientation in range(1, 9)]
+        pictures = [encode(decode_image(file, MOST)) for file in files]  # a JPEG changes the pixels a little
+        turned, expected = ask(folder, files), ask(folder, pictures)
+        assert turned["mask_bytes"].tolist() == expected["mask_bytes"].tolist()
+        np.testing.assert_array_equal(turned["class_shares"], expected["class_shares"])
+        assert {mask.shape for mask in masks(turned)} == {upright.shape[:2]}
+        if kind == "PNG":
+            assert set(turned["mask_bytes"]) == set(whole["mask_bytes"])
+
+
+def test_a_photograph_with_an_orientation_is_answered_alike_in_both_loaders(folder: Path) -> None:
+    upright = np.asarray(Image.open(io.BytesIO(sample(3)[0])))
+    settings = Settings.model_validate({"name": "scenes", "kind": "semantic_segmentation"})
+    files = [photograph(upright, orientation, "JPEG", ">") for orientation in (1, 6, 8)]
+    outputs, _ = ask_both_loaders(str(folder), SegmentationServing(settings), files)
+    assert [decode_mask(mask, MOST).shape for mask in outputs["mask_bytes"]] == [upright.shape[:2]] * 3

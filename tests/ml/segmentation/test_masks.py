@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,12 @@ def test_a_small_palette_counts_by_its_indices(bits: int) -> None:
     encoded = encode(palette(ids), bits=bits)
     assert encoded[24] == bits
     np.testing.assert_array_equal(decode_mask(encoded, MOST), ids)
+
+
+def test_a_mask_with_an_unknown_chunk_before_its_header_is_read() -> None:
+    whole = encode(palette(IDS))
+    early = whole[:8] + struct.pack(">I4s3sI", 3, b"xxXx", b"abc", zlib.crc32(b"xxXxabc")) + whole[8:]
+    np.testing.assert_array_equal(decode_mask(early, MOST), IDS)
 
 
 def test_a_canonical_mask_is_8_bit_grey_and_holds_the_same_ids() -> None:

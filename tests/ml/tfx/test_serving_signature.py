@@ -11,8 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from ml.home import pipeline_storage
+from ml.kinds.images.encoded import decode_image
 from ml.runs import read_run
 from ml.tfx.outcome import run_outcome
+from tests.ml.images.turned import encode as encoded_again
+from tests.ml.images.turned import photograph
 from tests.ml.tfx.digits_pipeline import PIPELINE, digits, example
 
 pytestmark = pytest.mark.slow
@@ -44,6 +47,16 @@ def test_sizes_formats_and_colours_mix_in_one_batch(model: tf.Module) -> None:
     assert [value.decode() for value in answer["label"].numpy()] == [label] * len(variants)
     assert answer["probabilities"].shape == (5, 10)
     np.testing.assert_allclose(answer["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_photograph_with_an_orientation_is_answered_as_the_upright_picture(model: tf.Module) -> None:
+    upright = np.asarray(Image.open(io.BytesIO(digits(0, 1)[0][0])).convert("RGB").resize((24, 36)))
+    for kind in ("PNG", "JPEG"):
+        files = [photograph(upright, orientation, kind) for orientation in range(1, 9)]
+        pictures = [encoded_again(decode_image(file, 10_000)) for file in files]  # a JPEG changes the pixels a little
+        answers = model.signatures["serving_default"](image_bytes=tf.constant(files + pictures))
+        turned, expected = np.split(answers["probabilities"].numpy(), 2)
+        np.testing.assert_array_equal(turned, expected)
 
 
 def test_examples_are_answered_like_their_images(model: tf.Module) -> None:

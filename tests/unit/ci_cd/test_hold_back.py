@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from pathlib import Path
 
 from ml.local_run import hold_back
@@ -33,3 +34,18 @@ def test_an_image_and_its_mask_stay_together() -> None:
 def test_of_few_samples_one_is_held_back() -> None:
     trained, held_back = hold_back([Path("a/1.png"), Path("a/2.png")])
     assert (len(trained), len(held_back)) == (1, 1)
+
+
+def test_what_is_never_a_sample_is_neither_trained_on_nor_held_back() -> None:
+    files = [Path("a/1.png"), Path("a/2.png"), Path("a/.DS_Store"), Path("__MACOSX/a/1.png")]
+    trained, held_back = hold_back(files)
+    assert sorted(trained + held_back) == files[:2]
+
+
+def test_an_image_and_its_mask_stay_together_in_whatever_form_of_unicode_their_names_are() -> None:
+    stems = [f"caf\u00e9 {number}" for number in range(8)]
+    files = [Path(f"images/{s}.png") for s in stems]
+    files += [Path(f"masks/{unicodedata.normalize('NFD', s)}.png") for s in stems]
+    for part in hold_back(files):
+        stems = [unicodedata.normalize("NFC", file.stem) for file in part]
+        assert all(stems.count(stem) == 2 for stem in stems)

@@ -80,6 +80,7 @@ def test_each_sample_counts_where_it_is(storage: Storage, settings: Settings) ->
         "duplicated": 0,
         "incomplete": 0,
         "corrected": 0,
+        "ignored": 0,
     }
 
 

@@ -48,6 +48,7 @@ def test_each_sample_counts_where_it_is(storage: Storage, cells: Settings) -> No
         "duplicated": 0,
         "incomplete": 4,  # another image of d, e, f, and the new mask of c
         "corrected": 0,
+        "ignored": 0,
         "problems": [
             f"lost: 'masks/c.png' is in the open batch {second.id} and nowhere to be found: `batch settle` records "
             "what vanished"

@@ -69,6 +69,7 @@ def test_a_batch_goes_from_the_inbox_to_the_archive(respan: Respan) -> None:
     assert set(counts) == {
         "collected", "inbox", "batch", "archived", "quarantined", "vanished", "lost", "duplicated", "incomplete",
         "corrected",
+        "ignored",
     }  # fmt: skip
     assert (counts["collected"], counts["archived"]) == (6, 5)
     respan.storage.delete(f"archive/{frozen['batch']}/3/a.png")
