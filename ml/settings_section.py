@@ -21,7 +21,7 @@ class Section(BaseModel):
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if isinstance(annotation, type(BaseModel)):
             return value
         values = value.values() if isinstance(value, Mapping) else [value]
         if any(isinstance(one, bool) for one in values) and not _allows_truth(annotation):

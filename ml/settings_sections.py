@@ -65,15 +65,25 @@ class EvaluationSettings(Section):
         0.95, ge=0.5, le=0.999, description="Level of the reported confidence intervals, such as 0.95."
     )
     max_label_drift: float | None = Field(
-        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the labels' shares; null: not checked."
+        0.3,
+        ge=0,
+        le=1,
+        description="DRIFTED significantly above this L-infinity distance of the labels' shares; null: not checked.",
     )
     max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
     max_image_drift: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="DRIFTED above this Jensen-Shannon divergence of a statistic of the samples, such as an image's "
-        "brightness; null: reported only.",
+        description="DRIFTED significantly above this Jensen-Shannon divergence of a statistic of the samples, such as "
+        "an image's brightness, over 20 quantiles of the window; null: reported only.",
+    )
+    drift_false_alarms: float = Field(
+        0.01,
+        ge=0.0001,
+        le=0.2,
+        description="How often a batch may be DRIFTED though nothing has changed, as a share of the batches: a "
+        "distance above its limit counts only if chance gives as much more rarely, over all limits together.",
     )
     human_level: Annotated[
         Annotated[dict[str, Share], Tag("by_label")] | Annotated[Share, Tag("overall")], Discriminator(_form_of)

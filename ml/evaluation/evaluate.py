@@ -9,17 +9,16 @@ from pydantic import ValidationError
 from ml import layout
 from ml.batches import read_batch
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.drift import label_drift, numeric_drift
+from ml.evaluation.drift import measure_drift
 from ml.evaluation.predictions import finished_predictions, prediction_files
-from ml.evaluation.records import Drift, EvaluationReport
-from ml.evaluation.reference import Distributions, read_reference
+from ml.evaluation.records import EvaluationReport
+from ml.evaluation.reference import read_reference
 from ml.evaluation.report import render
 from ml.evaluation.verdict import Rules, decide
 from ml.kinds import kind_of
 from ml.records import now
 from ml.releases import read_release
 from ml.settings import Settings
-from ml.settings_sections import EvaluationSettings
 from ml.storage import Storage
 
 
@@ -74,21 +73,6 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     storage.write(layout.batch(batch, layout.REPORT_HTML), page)
     storage.write(layout.batch(batch, layout.REPORT_JSON), report.to_json())
     return report
-
-
-def measure_drift(reference: Distributions, found: Distributions, rules: EvaluationSettings) -> list[Drift]:
-    """Every drift that can be measured: labels, predictions, and each statistic of the samples that both sides have.
-
-    Raises ``DataError`` where there is a limit and nothing to measure: silence would pass for "no drift".
-    """
-    samples = numeric_drift(reference.statistics, found.statistics, rules.max_image_drift)
-    if rules.max_image_drift is not None and not samples:
-        raise DataError("evaluation.max_image_drift is set, but no sample of the batch or its window could be measured")
-    return [
-        label_drift("labels", reference.labels, found.labels, rules.max_label_drift),
-        label_drift("predictions", reference.predicted, found.predicted, rules.max_prediction_drift),
-        *samples,
-    ]
 
 
 def _inputs(storage: Storage, settings: Settings, batch: str, version: int) -> str:

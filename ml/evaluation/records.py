@@ -128,16 +128,32 @@ class DriftDistance(str, Enum):
 
 
 class Drift(Record):
-    """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged."""
+    """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged.
+
+    ``p_value``: how often chance alone gives this distance, or more, to ``samples`` and ``window_samples`` of one
+    distribution; None where that can't be computed. ``significant``: whether that is rare enough at the rate
+    ``evaluation.drift_false_alarms``, which holds for all that have a limit together; None in reports of earlier
+    versions, in which the limit decided alone.
+    """
 
     feature: str
     distance: DriftDistance
     value: float = Field(ge=0)
     limit: float | None = None
+    p_value: float | None = Field(None, ge=0, le=1)
+    significant: bool | None = None
+    samples: int | None = None
+    window_samples: int | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the distance is above its limit, be it by chance or not."""
+        return self.limit is not None and self.value > self.limit
 
     @property
     def exceeded(self) -> bool:
-        return self.limit is not None and self.value > self.limit
+        """Whether it is drift: above its limit, and by more than chance."""
+        return self.is_large and self.significant is not False
 
 
 class WorstCase(Record):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ml.evaluation.binning import Column
 from ml.evaluation.objects import Instance, read_object
-from ml.evaluation.reference import Column
 from ml.kinds.kind import Collected, Inspected, Inspector, Kind, Part, Refused
 from ml.parallel import map_ahead
 from ml.storage import Storage

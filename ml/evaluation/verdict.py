@@ -9,7 +9,9 @@ The rules, the first that holds decides:
    of 88 % accuracy in service against a threshold of 90 % until some 900 samples prove it, and asking the interval's
    low end to pass would retrain a good model on every small batch; both are errors of one kind only. The point estimate
    errs equally either way, and ``min_evaluated`` is the knob that bounds how often.
-3. ``DRIFTED`` — the metric is good enough, but a drift is above its limit.
+3. ``DRIFTED`` — the metric is good enough, but a drift is above its limit, and chance alone gives as much in no more
+   than ``drift_false_alarms`` of the batches (see ``drift``). What is above its limit by no more than chance does is
+   reported as such, and decides nothing.
 4. ``PASS``.
 
 A metric equal to the threshold passes; a drift equal to its limit does not count as drift.
@@ -54,7 +56,8 @@ class Decision:
 def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules) -> Decision:
     """The verdict by the rules above. ``reasons``: one sentence each, first the one that decided, then whatever else
     a reader has to know (drift of a degraded model, failed predictions, labels never seen)."""
-    asides = [*_told_failures(counts, metric), *_told_unseen(counts)]
+    by_chance = [_chance_reason(one) for one in drift if one.is_large and not one.exceeded]
+    asides = [*_told_failures(counts, metric), *_told_unseen(counts), *by_chance]
     drifted = [_told_drift(one) for one in drift if one.exceeded]
     if metric.value is None or counts.evaluated < rules.min_evaluated:
         reason = (
@@ -87,10 +90,32 @@ def _told_metric(value: float, metric: Metric, side: str) -> str:
 
 
 def _told_drift(drift: Drift) -> str:
+    return f"{_distance(drift)}{'' if drift.p_value is None else f', significantly ({_evidence(drift)})'}."
+
+
+def _chance_reason(drift: Drift) -> str:
+    if drift.p_value is None:
+        return f"{_distance(drift)}, but whether by chance can't be computed: it doesn't count as drift."
+    return f"{_distance(drift)}, but not significantly ({_evidence(drift)}): it doesn't count as drift."
+
+
+def _distance(drift: Drift) -> str:
     return (
         f"The distribution of {drift.feature} differs from the training window by {drift.value:.3f} "
-        f"({drift.distance.value}), above the limit of {drift.limit:.3f}."
+        f"({drift.distance.value}), above the limit of {drift.limit:.3f}"
     )
+
+
+def _evidence(drift: Drift) -> str:
+    sizes = f"{drift.samples or 0:,} samples against {drift.window_samples or 0:,}"
+    return f"p {format_p(drift.p_value)} with {sizes}"
+
+
+def format_p(p_value: float | None) -> str:
+    """``p_value`` after the word p: ``= 0.031``, ``< 0.0001``."""
+    if p_value is None:
+        return "unknown"
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.2g}"
 
 
 def _told_failures(counts: Counts, metric: Metric) -> list[str]:

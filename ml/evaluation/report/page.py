@@ -17,6 +17,7 @@ from ml.evaluation.report.drift_charts import histograms, label_shares
 from ml.evaluation.report.labels import opening, shown
 from ml.evaluation.report.numbers import counted, percent
 from ml.evaluation.report.score_charts import metric_strip, score_by_class
+from ml.evaluation.verdict import format_p
 from ml.kinds.kind import Words
 from ml.records import Verdict
 
@@ -43,6 +44,7 @@ def render(
     # Names come from outside: every value is escaped, only the charts and the style sheet below are markup.
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(percent=percent, shown=shown, counted=counted, opening=opening, data_uri=_data_uri)
+    environment.filters["p"] = format_p
     mood, title, consequence = _VERDICTS[report.verdict]
     priorities = _by_priority(report.classes)
     page = environment.get_template(

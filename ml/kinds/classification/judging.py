@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ml.evaluation.judging import Case, Judgement
 from ml.evaluation.objects import Instance, read_object
 from ml.evaluation.records import Mistake, WorstCase
-from ml.evaluation.reference import Distributions, statistics_of
+from ml.evaluation.reference import Distributions, Evidence, statistics_of
 from ml.evaluation.statistics import sample_statistics
 from ml.evaluation.verdict import Rules
 from ml.kinds.classification.accuracy import accuracy
@@ -47,6 +47,7 @@ class LabelJudge:
                 labels=scores.labels,
                 predicted=scores.predicted,
                 statistics=sample_statistics(storage, batch, self._kind, inspector, chosen),
+                evidence=Evidence.COUNTS,
             ),
         )
 
@@ -56,6 +57,7 @@ class LabelJudge:
             labels=dict(zip(labels.tolist(), map(float, counts.tolist()), strict=True)),
             predicted=predicted,
             statistics=statistics_of(columns),
+            evidence=Evidence.COUNTS,
         )
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:

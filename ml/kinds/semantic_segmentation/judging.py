@@ -15,7 +15,7 @@ from ml.evaluation.judging import Case, Judgement
 from ml.evaluation.objects import Instance, read_object
 from ml.evaluation.records import Counts, PoorMask, WorstCase
 from ml.evaluation.records import Failure as FailureCount
-from ml.evaluation.reference import Distributions, statistics_of
+from ml.evaluation.reference import Distributions, Evidence, statistics_of
 from ml.evaluation.statistics import sample_statistics
 from ml.evaluation.verdict import Rules
 from ml.kinds.images.encoded import UnusableImageError
@@ -70,6 +70,7 @@ class MaskJudge:
         check_refused_share(self._settings, len(refusals), usable, reason=reason[0][0] if reason else None)
         rules = self._settings.evaluation
         chosen = [[entries[key].image, entries[key].mask] for key in found.evenly_spread(_CHOSEN)]
+        statistics = sample_statistics(storage, batch, self._kind, MaskInspector(self._settings), chosen)
         return Judgement(
             metric=found.comparison.metric(Rules.of(self._settings)),
             further=found.comparison.further(),
@@ -86,17 +87,20 @@ class MaskJudge:
             found=Distributions(
                 labels=found.shares(found.true_shares),
                 predicted=found.shares(found.predicted_shares),
-                statistics=sample_statistics(storage, batch, self._kind, MaskInspector(self._settings), chosen),
+                statistics=statistics,
+                evidence=Evidence.SHARES,
+                label_shares=_label_shares(statistics),
             ),
         )
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
-        shares = {
-            name: float(np.sum(values, dtype=np.float64))
-            for column, values in columns.items()
-            if (name := class_of_column(column)) is not None
-        }
-        return Distributions(labels=shares, predicted=predicted, statistics=statistics_of(columns))
+        return Distributions(
+            labels={name: float(np.sum(one, dtype=np.float64)) for name, one in _label_shares(columns).items()},
+            predicted=predicted,
+            statistics=statistics_of(columns),
+            evidence=Evidence.SHARES,
+            label_shares=_label_shares(columns),
+        )
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:
         entries = read_entries(storage, batch)
@@ -140,6 +144,15 @@ class MaskJudge:
         except UnusableImageError as reason:
             return str(reason)
         return "the mask labels no pixel: all are ignored" if np.all(ids == self._model.ignore_index) else ids
+
+
+def _label_shares(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Each class's share of the labelled area, sample by sample."""
+    return {
+        name: np.asarray(values, np.float32)
+        for column, values in columns.items()
+        if (name := class_of_column(column)) is not None
+    }
 
 
 class _Findings:

@@ -111,6 +111,34 @@ def test_drift_without_a_limit_is_not_judged() -> None:
     assert judge(counted(95, 100), drifted(1.0, limit=None)).verdict is Verdict.PASS
 
 
+def test_drift_that_is_not_significant_passes_and_is_told() -> None:
+    by_chance = drifted(0.4).model_copy(
+        update={"p_value": 0.031, "significant": False, "samples": 60, "window_samples": 80}
+    )
+    decision = judge(counted(95, 100), by_chance)
+    assert decision.verdict is Verdict.PASS
+    assert any("not significantly (p = 0.031 with 60 samples against 80)" in reason for reason in decision.reasons)
+
+
+def test_significant_drift_names_its_evidence() -> None:
+    found = drifted(0.4).model_copy(
+        update={"p_value": 0.00001, "significant": True, "samples": 200, "window_samples": 480}
+    )
+    decision = judge(counted(95, 100), found)
+    assert decision.verdict is Verdict.DRIFTED
+    assert "significantly (p < 0.0001 with 200 samples against 480)" in decision.reasons[0]
+
+
+def test_drift_that_can_not_be_tested_passes_and_is_told() -> None:
+    decision = judge(counted(95, 100), drifted(0.4).model_copy(update={"significant": False}))
+    assert decision.verdict is Verdict.PASS
+    assert any("can't be computed" in reason for reason in decision.reasons)
+
+
+def test_in_a_report_of_an_earlier_version_the_limit_decided_alone() -> None:
+    assert Drift.model_validate({"feature": "labels", "distance": "L-infinity", "value": 0.4, "limit": 0.3}).exceeded
+
+
 def test_degraded_comes_before_drifted_and_both_are_told() -> None:
     decision = judge(counted(50, 100), drifted(0.9))
     assert decision.verdict is Verdict.DEGRADED
