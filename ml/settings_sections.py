@@ -58,6 +58,13 @@ class EvaluationSettings(Section):
         description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
     )
     poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
+    max_known_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="INSUFFICIENT_DATA if a larger share of the samples proves nothing: copies of others, what the "
+        "release was trained on, and copies with different labels.",
+    )
     threshold: float = Field(
         0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy, say) is below it."
     )

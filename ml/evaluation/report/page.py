@@ -29,7 +29,11 @@ _VERDICTS = {
     Verdict.PASS: ("good", "Good enough", "The release stays; the batch is archived."),
     Verdict.DEGRADED: ("bad", "Degraded", "The batch becomes training data, and a new candidate is trained."),
     Verdict.DRIFTED: ("warn", "Drifted", "The batch becomes training data, and a new candidate is trained."),
-    Verdict.INSUFFICIENT_DATA: ("none", "Not enough data", "No verdict on the model; the samples join the next batch."),
+    Verdict.INSUFFICIENT_DATA: (
+        "none",
+        "Not enough data",
+        "No verdict on the model; the samples join the next batch, but for those that are left out.",
+    ),
 }
 
 

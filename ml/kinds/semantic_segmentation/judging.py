@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ml.batches import check_refused_share, write_refusals
 from ml.errors import DataError
 from ml.evaluation.judging import Case, Judgement
+from ml.evaluation.known import find_known
 from ml.evaluation.objects import Instance, read_object
 from ml.evaluation.records import Counts, PoorMask, WorstCase
 from ml.evaluation.records import Failure as FailureCount
@@ -56,9 +57,12 @@ class MaskJudge:
         """See ``Judge``; raises ``DataError`` where more than ``data.max_refused_share`` of the masks can't be used."""
         self._check_classes(release)
         entries = read_entries(storage, batch)
+        inspector = MaskInspector(self._settings)
+        known = find_known(storage, self._settings, batch, self._kind, inspector, release)
         found = _Findings(self._model, len(entries))
         for part in read_answers(storage, batch, entries):
-            for key, answer, truth in self._with_truth(storage, batch, entries, part):
+            counted = [one for one in part if known.counted[one[0]]]
+            for key, answer, truth in self._with_truth(storage, batch, entries, counted):
                 try:
                     found.add(key, entries[key], answer, truth)
                 except ValueError as error:
@@ -69,16 +73,19 @@ class MaskJudge:
         reason = Counter(refusal.reason for refusal in refusals).most_common(1)
         check_refused_share(self._settings, len(refusals), usable, reason=reason[0][0] if reason else None)
         rules = self._settings.evaluation
+        to_evaluate = usable - int(np.count_nonzero(~known.counted))
         chosen = [[entries[key].image, entries[key].mask] for key in found.evenly_spread(_CHOSEN)]
-        statistics = sample_statistics(storage, batch, self._kind, MaskInspector(self._settings), chosen)
+        statistics = sample_statistics(storage, batch, self._kind, inspector, chosen)
         return Judgement(
             metric=found.comparison.metric(Rules.of(self._settings)),
             further=found.comparison.further(),
-            counts=Counts(
-                samples=usable,
-                evaluated=found.comparison.images,
-                failed=usable - found.comparison.images,
-                refused=len(entries) - usable,
+            counts=known.added_to(
+                Counts(
+                    samples=to_evaluate,
+                    evaluated=found.comparison.images,
+                    failed=to_evaluate - found.comparison.images,
+                    refused=len(entries) - usable,
+                )
             ),
             classes=found.comparison.classes(rules.confidence, rules.human_level),
             confusion=found.comparison.confusion(),
@@ -91,6 +98,7 @@ class MaskJudge:
                 evidence=Evidence.SHARES,
                 label_shares=_label_shares(statistics),
             ),
+            known=known,
         )
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:

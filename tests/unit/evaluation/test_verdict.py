@@ -96,6 +96,35 @@ def test_a_larger_share_of_failures_is_insufficient() -> None:
     assert "failed" in decision.reasons[0]
 
 
+def left_out(evaluated: int, *, copies: int = 0, trained: int = 0) -> Counts:
+    return Counts(
+        samples=evaluated + copies + trained,
+        evaluated=evaluated,
+        correct=evaluated,
+        failed=0,
+        refused=0,
+        copies=copies,
+        trained=trained,
+    )
+
+
+def test_samples_that_prove_nothing_are_told_up_to_their_limit() -> None:
+    decision = judge(left_out(200, copies=150, trained=50))
+    assert decision.verdict is Verdict.PASS
+    assert "150 of 400 samples (37.50%) are copies" in decision.reasons[1]
+    assert "50 of 400 samples (12.50%) are of content that the release was trained on" in decision.reasons[2]
+
+
+def test_a_larger_share_that_proves_nothing_is_insufficient() -> None:
+    decision = judge(left_out(200, copies=150, trained=51))
+    assert decision.verdict is Verdict.INSUFFICIENT_DATA
+    assert "201 of 401 samples prove nothing" in decision.reasons[0]
+
+
+def test_copies_do_not_count_towards_the_minimum() -> None:
+    assert judge(left_out(99, copies=50)).verdict is Verdict.INSUFFICIENT_DATA
+
+
 def test_drift_above_its_limit_is_drifted_and_named() -> None:
     decision = judge(counted(95, 100), drifted(0.1), drifted(0.31, feature="predictions"))
     assert decision.verdict is Verdict.DRIFTED
