@@ -8,7 +8,8 @@ predicts it with the released version and judges the result:
 * **DEGRADED**, **DRIFTED**, or nothing released yet: the batch is handed to the *retraining* DAG, which settles it.
   The settings `training.on_degradation`, `training.on_drift` and `training.on_new_data` (every batch with a verdict)
   say which verdicts do that; the batch of any other goes to the archive.
-* **INSUFFICIENT_DATA**: unusable samples go to quarantine, the others return to the inbox and join the next batch.
+* **INSUFFICIENT_DATA**: samples that are unusable or prove nothing (copies, and what the release was trained on) go to
+  quarantine, the others return to the inbox and join the next batch.
 
 If a step fails for good, the batch is given back to the inbox and the run fails; the next run freezes a new one. After
 three failures in a row the DAG pauses itself.

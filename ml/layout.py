@@ -30,6 +30,8 @@ PREDICTIONS = "predictions.jsonl"
 PREDICTIONS_RECORD = "predictions.json"
 INSTANCES = "instances"
 PREDICTION_FILES = "predictions"
+CONTENTS = "contents.bin"
+LEFT_OUT = "left_out.jsonl"
 REPORT_JSON = "evaluation.json"
 REPORT_HTML = "evaluation.html"
 

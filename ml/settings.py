@@ -36,6 +36,9 @@ from ml.vertex_settings import VertexSettings
 #: Where pipelines run.
 Target = Literal["local", "vertex"]
 
+#: Where pydantic locates an error of a dictionary's key, instead of its value.
+_KEY = "[key]"
+
 
 class Settings(Section):
     """A pipeline's settings file. ``model`` belongs to the pipeline: its ``settings.py`` defines ``ModelSettings``."""
@@ -94,12 +97,12 @@ def _validated(file: Path, content: dict[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate({**content, "name": file.parent.name})
     except ValidationError as error:
-        raise SettingsError(_one_line(file, Settings, error)) from error
+        raise SettingsError(_one_line(file, Settings, error, content)) from error
     own = _model_settings(file.parent)
     try:
         settings = settings.model_copy(update={"model": own.model_validate(model or {})})
     except ValidationError as error:
-        raise SettingsError(_one_line(file, own, error, "model.")) from error
+        raise SettingsError(_one_line(file, own, error, model or {}, "model.")) from error
     try:
         load_kind(settings.kind, settings.name, file.parent).check(settings)
     except SettingsError as error:
@@ -186,9 +189,9 @@ def _override(content: dict[str, Any], key: str, value: str) -> None:
         raise SettingsError(f"the value of {key} is not YAML: {value!r}") from error
 
 
-def _one_line(file: Path, root: type[BaseModel], error: ValidationError, prefix: str = "") -> str:
+def _one_line(file: Path, root: type[BaseModel], error: ValidationError, content: Any, prefix: str = "") -> str:
     first, *others = error.errors()
-    path = [str(part) for part in first["loc"]]
+    path = _keys(first["loc"], content)
     key = prefix + ".".join(path)
     if first["type"] == "extra_forbidden":
         section = _section(root, path[:-1])
@@ -198,10 +201,49 @@ def _one_line(file: Path, root: type[BaseModel], error: ValidationError, prefix:
         text = f"key `{key}` is not known; {hint}allowed here: {', '.join(allowed)}"
     elif first["type"] == "missing":
         text = f"key `{key}` is missing"
+    elif first["type"] == "invalid_key" or first["loc"][-1] == _KEY:
+        text = _unquoted(path[:-1], content, prefix)
     else:
         message = first["msg"].removeprefix("Value error, ")
         text = f"key `{key}` is {first['input']!r}: {message[0].lower()}{message[1:]}"
     return f"{file}: {text}" + (f" (and {len(others)} more)" if others else "")
+
+
+def _keys(location: tuple[str | int, ...], content: Any) -> list[str]:
+    """The keys in the file that lead to where an error is: pydantic's location, without the names that it gives to the
+    alternatives of a union."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(content, Mapping):
+            # A key that isn't text comes as text.
+            found = [key for key in content if key == part or str(key) == part]
+            if found:
+                content = content[found[0]]
+            elif part != location[-1]:
+                continue
+        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
+            content = content[part]
+        elif content is not None:
+            continue
+        path.append(str(part))
+    return path
+
+
+def _unquoted(path: list[str], content: Any, prefix: str) -> str:
+    """What to do about a key of the section at ``path`` that YAML doesn't read as text."""
+    for part in path:
+        content = next(value for key, value in content.items() if str(key) == part)
+    key = next(key for key in content if not isinstance(key, str))
+    section = (prefix + ".".join(path)).rstrip(".")
+    read_as = (
+        "true or false"
+        if isinstance(key, bool)
+        else "a number"
+        if isinstance(key, (int, float))
+        else "a date or nothing"
+    )
+    where = f"`{section}`" if section else "the file"
+    return f"{where} has the key {key}, which YAML reads as {read_as}: put it in quotes"
 
 
 def _section(root: type[BaseModel], path: list[str]) -> type[BaseModel]:

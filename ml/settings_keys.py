@@ -52,8 +52,9 @@ def _documented(section: type[BaseModel], prefix: str) -> Iterator[DocumentedKey
 
 def _allowed(schema: dict[str, Any]) -> str:
     """A JSON schema's type and limits in a few words."""
-    if "anyOf" in schema:
-        return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(_allowed(choice) for choice in schema[union])
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if "const" in schema:

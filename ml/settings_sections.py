@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pathspec import GitIgnoreSpec
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from ml.ci_cd.names import check_branch
 from ml.settings_section import Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _form_of(human_level: Any) -> str:
+    return "by_label" if isinstance(human_level, Mapping) else "overall"
 
 
 class DataSettings(Section):
@@ -52,25 +59,46 @@ class EvaluationSettings(Section):
         description="Most samples in one batch, at least min_samples and min_evaluated; null: all there are.",
     )
     poll_seconds: float = Field(10.0, gt=0, description="How often the sensor looks, in seconds.")
+    max_known_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="INSUFFICIENT_DATA if a larger share of the samples proves nothing: copies of others, what the "
+        "release was trained on, and copies with different labels.",
+    )
     threshold: float = Field(
         0.9, ge=0, le=1, description="DEGRADED when the kind's metric (accuracy, say) is below it."
     )
-    confidence: float = Field(0.95, gt=0, lt=1, description="Level of the reported confidence intervals.")
+    confidence: float = Field(
+        0.95, ge=0.5, le=0.999, description="Level of the reported confidence intervals, such as 0.95."
+    )
     max_label_drift: float | None = Field(
-        0.3, ge=0, le=1, description="DRIFTED above this L-infinity distance of the labels' shares; null: not checked."
+        0.3,
+        ge=0,
+        le=1,
+        description="DRIFTED significantly above this L-infinity distance of the labels' shares; null: not checked.",
     )
     max_prediction_drift: float | None = Field(0.3, ge=0, le=1, description="The same for the predicted labels.")
     max_image_drift: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="DRIFTED above this Jensen-Shannon divergence of a statistic of the samples, such as an image's "
-        "brightness; null: reported only.",
+        description="DRIFTED significantly above this Jensen-Shannon divergence of a statistic of the samples, such as "
+        "an image's brightness, over 20 quantiles of the window; null: reported only.",
     )
-    human_level: dict[str, float] | float = Field(
+    drift_false_alarms: float = Field(
+        0.01,
+        ge=0.0001,
+        le=0.2,
+        description="How often a batch may be DRIFTED though nothing has changed, as a share of the batches: a "
+        "distance above its limit counts only if chance gives as much more rarely, over all limits together.",
+    )
+    human_level: Annotated[
+        Annotated[dict[str, Share], Tag("by_label")] | Annotated[Share, Tag("overall")], Discriminator(_form_of)
+    ] = Field(
         1.0,
-        description="How good people are by the same measure, overall or for each label: what the priority table "
-        "measures the gap to.",
+        description="How good people are by the same measure, from 0 to 1, overall or for each label: what the "
+        "priority table measures the gap to. Quote labels that YAML reads as numbers, such as '0'.",
     )
 
     @field_validator("max_samples")

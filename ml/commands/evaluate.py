@@ -19,7 +19,8 @@ def evaluate(pipeline: str, batch_id: str, as_json: bool) -> None:
     """Judge the release that predicted BATCH, and write its report.
 
     The verdict is PASS, DEGRADED (the metric below its threshold), DRIFTED (a distribution too far from the training
-    window) or INSUFFICIENT_DATA (too few predictions to tell). Predict the batch first. A repeat on the same
+    window) or INSUFFICIENT_DATA (too few predictions to tell, or too many samples that prove nothing: copies, and what
+    the release was trained on). Predict the batch first. A repeat on the same
     predictions and settings finds its finished report.
     """
     settings, storage = load_settings(pipeline), pipeline_storage(pipeline)
@@ -37,6 +38,9 @@ def evaluate(pipeline: str, batch_id: str, as_json: bool) -> None:
         "interval": [report.metric.interval.low, report.metric.interval.high],
         "evaluated": report.counts.evaluated,
         "failed": report.counts.failed,
+        "copies": report.counts.copies,
+        "trained": report.counts.trained,
+        "contradicted": report.counts.contradicted,
         "drift": {drift.feature: drift.value for drift in report.drift},
         "report": html,
     }

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 
 from pydantic import ValidationError
 
 from ml import layout
-from ml.batches import read_batch
+from ml.batches import read_batch, read_lines, write_lines, write_refusals
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.drift import label_drift, numeric_drift
+from ml.evaluation.drift import measure_drift
+from ml.evaluation.known import Known
 from ml.evaluation.predictions import finished_predictions, prediction_files
-from ml.evaluation.records import Drift, EvaluationReport
-from ml.evaluation.reference import Distributions, read_reference
+from ml.evaluation.records import EvaluationReport, LeftOut
+from ml.evaluation.reference import read_reference
 from ml.evaluation.report import render
 from ml.evaluation.verdict import Rules, decide
 from ml.kinds import kind_of
-from ml.records import now
+from ml.records import BatchState, Refusal, Verdict, now
 from ml.releases import read_release
 from ml.settings import Settings
-from ml.settings_sections import EvaluationSettings
 from ml.storage import Storage
+
+#: How many of the samples that prove nothing the report names.
+_NAMED = 20
 
 
 def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationReport:
@@ -51,6 +55,7 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     reference = read_reference(storage, release, judge)
     drift = measure_drift(reference, judgement.found, settings.evaluation) if counts.evaluated else []
     decision = decide(counts, metric, drift, Rules.of(settings))
+    left_out = _leave_out(storage, batch, release.version, judgement.known, decision.verdict)
     report = EvaluationReport(
         pipeline=settings.name,
         batch=batch,
@@ -59,7 +64,7 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
         created=now(),
         inputs=inputs,
         verdict=decision.verdict,
-        reasons=list(decision.reasons),
+        reasons=[*decision.reasons, *_unread(judgement.known)],
         metric=metric,
         further=judgement.further,
         counts=counts,
@@ -69,6 +74,7 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
         drift=drift,
         failures=judgement.failures,
         worst=list(judgement.worst),
+        left_out=left_out,
     )
     page = render(report, kind.words, reference, judgement.found, judge.cases(storage, batch, report.worst))
     storage.write(layout.batch(batch, layout.REPORT_HTML), page)
@@ -76,19 +82,27 @@ def evaluate(storage: Storage, settings: Settings, batch: str) -> EvaluationRepo
     return report
 
 
-def measure_drift(reference: Distributions, found: Distributions, rules: EvaluationSettings) -> list[Drift]:
-    """Every drift that can be measured: labels, predictions, and each statistic of the samples that both sides have.
+def _leave_out(storage: Storage, batch: str, version: int, known: Known | None, verdict: Verdict) -> list[LeftOut]:
+    """Names the samples that prove nothing, all in the batch's ``left_out.jsonl``; returns the first ones.
 
-    Raises ``DataError`` where there is a limit and nothing to measure: silence would pass for "no drift".
+    Without a verdict on the model they become refusals of the step "known", so that they go to quarantine when the
+    batch is returned: in the inbox they would make up the next batch, which would get no verdict either, for ever.
     """
-    samples = numeric_drift(reference.statistics, found.statistics, rules.max_image_drift)
-    if rules.max_image_drift is not None and not samples:
-        raise DataError("evaluation.max_image_drift is set, but no sample of the batch or its window could be measured")
-    return [
-        label_drift("labels", reference.labels, found.labels, rules.max_label_drift),
-        label_drift("predictions", reference.predicted, found.predicted, rules.max_prediction_drift),
-        *samples,
-    ]
+    if known is None:
+        return []
+    name = layout.batch(batch, layout.LEFT_OUT)
+    write_lines(storage, name, known.left_out(storage, batch, version))
+    returned = verdict is Verdict.INSUFFICIENT_DATA and read_batch(storage, batch).state is BatchState.OPEN
+    refusals = read_lines(storage, name, Refusal)
+    write_refusals(storage, batch, "known", refusals if returned else ())
+    return [LeftOut(object=one.object, reason=one.reason) for one in islice(read_lines(storage, name, Refusal), _NAMED)]
+
+
+def _unread(known: Known | None) -> list[str]:
+    if known is None or not known.unread:
+        return []
+    spans = ", ".join(map(str, known.unread))
+    return [f"Whether samples are in the training window isn't known: span {spans} has no list of its samples."]
 
 
 def _inputs(storage: Storage, settings: Settings, batch: str, version: int) -> str:

@@ -26,7 +26,8 @@ def wilson(successes: int, trials: int, confidence: float) -> Interval:
         raise ValueError(f"a confidence of {confidence} is not between 0 and 1")
     if trials == 0:
         return Interval(low=0.0, high=1.0)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    # From the lower tail: 0.5 + confidence / 2 would round up to 1, of which there is no quantile.
+    z = -NormalDist().inv_cdf((1 - confidence) / 2)
     share = successes / trials
     shrink = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / shrink

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ml.evaluation.known import Known
     from ml.evaluation.records import ClassScore, Counts, Failure, Metric, WorstCase
     from ml.evaluation.reference import Distributions
     from ml.kinds.kind import Collected
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Judgement:
     """What a batch's predictions say of the release; for most of it see ``ml.evaluation.records.EvaluationReport``.
 
-    ``found`` are the batch's distributions.
+    ``found`` are the batch's distributions. ``known`` says which samples were left out of all of it, since they prove
+    nothing; None if nobody looked.
     """
 
     metric: Metric
@@ -32,6 +34,7 @@ class Judgement:
     failures: list[Failure]
     worst: Sequence[WorstCase]
     found: Distributions
+    known: Known | None = None
 
 
 @dataclass(frozen=True)

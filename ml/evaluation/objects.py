@@ -7,6 +7,7 @@ import msgspec
 
 from ml import layout
 from ml.errors import NotFoundError
+from ml.evaluation.lines import decode_parts
 from ml.storage import Storage
 
 
@@ -15,6 +16,26 @@ class Instance(msgspec.Struct, gc=False):
 
     object: str
     generation: str
+
+
+class Entry(msgspec.Struct, gc=False):
+    """What is needed of a manifest's entry: the sample's objects, the first one by itself, and why it was refused."""
+
+    object: str
+    generation: str
+    refused: str | None = None
+    parts: list[Instance] = []
+
+    @property
+    def objects(self) -> list[Instance]:
+        """Every object of the sample, in the order of the kind's roles."""
+        return [Instance(self.object, self.generation), *self.parts]
+
+
+def read_entries(storage: Storage, batch: str) -> list[Entry]:
+    """Every entry of the batch's manifest, in its order."""
+    parts = decode_parts(storage, layout.batch(batch, layout.MANIFEST), Entry)
+    return [entry for part in parts for entry in part.rows]
 
 
 def read_object(storage: Storage, batch: str, one: Instance) -> bytes | None:

@@ -57,7 +57,8 @@ class Metric(Record):
 
 
 class Counts(Record):
-    """The batch's samples: ``samples`` usable ones at the freeze = ``evaluated`` (``correct`` of them) + ``failed``.
+    """The batch's samples: ``samples`` usable ones at the freeze = ``evaluated`` (``correct`` of them) + ``failed`` +
+    those that prove nothing (see ``known.Standing``): ``copies``, ``trained`` and ``contradicted``.
 
     ``correct`` is None where a prediction is more or less right. ``unseen`` of the evaluated ones have a label that the
     release was not trained on: each is a mistake. ``refused`` samples were found unusable at the freeze and are not
@@ -70,10 +71,27 @@ class Counts(Record):
     failed: int = Field(ge=0)
     unseen: int = Field(0, ge=0)
     refused: int = Field(ge=0)
+    copies: int = Field(0, ge=0)
+    trained: int = Field(0, ge=0)
+    contradicted: int = Field(0, ge=0)
+
+    @property
+    def left_out(self) -> int:
+        """How many samples prove nothing."""
+        return self.copies + self.trained + self.contradicted
+
+    @property
+    def counted(self) -> int:
+        """How many samples were to be evaluated."""
+        return self.evaluated + self.failed
+
+    def share(self, count: int) -> float:
+        """``count`` as a share of the samples."""
+        return count / self.samples if self.samples else 0.0
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if self.samples != self.evaluated + self.failed or (self.correct or 0) + self.unseen > self.evaluated:
+        if self.samples != self.counted + self.left_out or (self.correct or 0) + self.unseen > self.evaluated:
             raise ValueError(f"the counts do not add up: {self!r}")
         return self
 
@@ -133,16 +151,32 @@ class DriftDistance(str, Enum):
 
 
 class Drift(Record):
-    """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged."""
+    """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged.
+
+    ``p_value``: how often chance alone gives this distance, or more, to ``samples`` and ``window_samples`` of one
+    distribution; None where that can't be computed. ``significant``: whether that is rare enough at the rate
+    ``evaluation.drift_false_alarms``, which holds for all that have a limit together; None in reports of earlier
+    versions, in which the limit decided alone.
+    """
 
     feature: str
     distance: DriftDistance
     value: float = Field(ge=0)
     limit: float | None = None
+    p_value: float | None = Field(None, ge=0, le=1)
+    significant: bool | None = None
+    samples: int | None = None
+    window_samples: int | None = None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the distance is above its limit, be it by chance or not."""
+        return self.limit is not None and self.value > self.limit
 
     @property
     def exceeded(self) -> bool:
-        return self.limit is not None and self.value > self.limit
+        """Whether it is drift: above its limit, and by more than chance."""
+        return self.is_large and self.significant is not False
 
 
 class WorstCase(Record):
@@ -166,13 +200,21 @@ class PoorMask(WorstCase):
     mean_iou: float = Field(ge=0, le=1)
 
 
+class LeftOut(Record):
+    """A sample that proves nothing, and why."""
+
+    object: str
+    reason: str
+
+
 class EvaluationReport(Record):
     """The evaluation of release ``version`` on one batch.
 
     ``reasons`` tell the verdict in words, the deciding one first. ``further`` are more metrics by name, from 0 to 1,
     reported and not judged. ``classes`` and ``confusion`` (true label → predicted label → count, zeros left out) count
-    in ``unit``. ``inputs`` identifies what was evaluated and by which settings: a retry with the same finds this report
-    and leaves it.
+    in ``unit``. ``left_out`` names the first of the samples that prove nothing; ``batches/<id>/left_out.jsonl`` names
+    all. ``inputs`` identifies what was evaluated and by which settings: a retry with the same finds this report and
+    leaves it.
 
     Version 1 of the schema, of classifiers only, isn't read any more: its batch is evaluated anew if need be.
     """
@@ -194,4 +236,5 @@ class EvaluationReport(Record):
     drift: list[Drift]
     failures: list[Failure]
     worst: list[Mistake | PoorMask | WorstCase]
+    left_out: list[LeftOut] = Field(default_factory=list)
     schema_version: Literal[2] = 2

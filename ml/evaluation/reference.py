@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from ml import layout
 from ml.errors import DataError
+from ml.evaluation.binning import Column
 from ml.records import Record, ReleaseRecord
 from ml.spans.assignment import Split
 from ml.spans.contents import Superseded
@@ -23,17 +25,29 @@ from ml.storage import Storage
 if TYPE_CHECKING:
     from ml.evaluation.judging import Judge
 
-Column = npt.NDArray[np.float32]
+
+class Evidence(Enum):
+    """What amounts of labels are, and so how much they prove: COUNTS of samples with one label each; SHARES, which add
+    up to 1 for each sample; UNKNOWN, where nobody can say whether chance gives as much."""
+
+    COUNTS = "counts"
+    SHARES = "shares"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Distributions:
     """How much there is of each label (samples or areas, say) and of each predicted label, and float32 columns of
-    sample statistics by name (all of one length)."""
+    sample statistics by name (all of one length).
+
+    ``evidence`` says what the amounts are. ``label_shares`` are float32 columns too: each sample's share of each label.
+    """
 
     labels: dict[str, float]
     predicted: dict[str, float]
     statistics: dict[str, Column]
+    evidence: Evidence = Evidence.UNKNOWN
+    label_shares: Mapping[str, Column] = field(default_factory=dict)
 
 
 class ReferencePredictions(Record):

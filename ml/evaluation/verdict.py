@@ -2,14 +2,17 @@
 
 The rules, the first that holds decides:
 
-1. ``INSUFFICIENT_DATA`` — fewer than ``min_evaluated`` usable predictions; or a larger share of the predictions failed
-   than ``max_failed_share``: what is left says nothing of the whole batch.
+1. ``INSUFFICIENT_DATA`` — fewer than ``min_evaluated`` usable predictions; or a larger share of the samples proves
+   nothing (see ``known``) than ``max_known_share``, or a larger share of the predictions failed than
+   ``max_failed_share``: what is left says nothing of the whole batch.
 2. ``DEGRADED`` — the metric is below ``threshold``. The point estimate decides, not its interval: the interval tells
    how sure the decision is, and the reason says when it is not significant. Waiting for significance would keep a model
    of 88 % accuracy in service against a threshold of 90 % until some 900 samples prove it, and asking the interval's
    low end to pass would retrain a good model on every small batch; both are errors of one kind only. The point estimate
    errs equally either way, and ``min_evaluated`` is the knob that bounds how often.
-3. ``DRIFTED`` — the metric is good enough, but a drift is above its limit.
+3. ``DRIFTED`` — the metric is good enough, but a drift is above its limit, and chance alone gives as much in no more
+   than ``drift_false_alarms`` of the batches (see ``drift``). What is above its limit by no more than chance does is
+   reported as such, and decides nothing.
 4. ``PASS``.
 
 A metric equal to the threshold passes; a drift equal to its limit does not count as drift.
@@ -37,12 +40,19 @@ class Rules:
     confidence: float
     min_evaluated: int
     max_failed_share: float
+    max_known_share: float = 0.5
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
         """The rules that a pipeline's settings give."""
         section = settings.evaluation
-        return cls(section.threshold, section.confidence, section.min_evaluated, settings.data.max_refused_share)
+        return cls(
+            section.threshold,
+            section.confidence,
+            section.min_evaluated,
+            settings.data.max_refused_share,
+            section.max_known_share,
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,8 @@ class Decision:
 def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules) -> Decision:
     """The verdict by the rules above. ``reasons``: one sentence each, first the one that decided, then whatever else
     a reader has to know (drift of a degraded model, failed predictions, labels never seen)."""
-    asides = [*_told_failures(counts, metric), *_told_unseen(counts)]
+    by_chance = [_chance_reason(one) for one in drift if one.is_large and not one.exceeded]
+    asides = [*_told_failures(counts, metric), *_told_unseen(counts), *_left_out_reason(counts), *by_chance]
     drifted = [_told_drift(one) for one in drift if one.exceeded]
     if metric.value is None or counts.evaluated < rules.min_evaluated:
         reason = (
@@ -62,9 +73,16 @@ def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules)
             f"{rules.min_evaluated:,}."
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
-    if counts.failed > rules.max_failed_share * counts.samples:
+    if counts.left_out > rules.max_known_share * counts.samples:
         reason = (
-            f"{counts.failed:,} of {counts.samples:,} predictions failed ({_percent(counts.failed / counts.samples)}), "
+            f"{counts.left_out:,} of {counts.samples:,} samples prove nothing "
+            f"({_percent(counts.share(counts.left_out))}), more than the {_round_percent(rules.max_known_share)} "
+            "allowed: the rest says too little of the batch."
+        )
+        return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
+    if counts.failed > rules.max_failed_share * counts.counted:
+        reason = (
+            f"{counts.failed:,} of {counts.counted:,} predictions failed ({_percent(counts.failed / counts.counted)}), "
             f"more than the {_round_percent(rules.max_failed_share)} allowed: the rest says too little of the batch."
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
@@ -87,10 +105,32 @@ def _told_metric(value: float, metric: Metric, side: str) -> str:
 
 
 def _told_drift(drift: Drift) -> str:
+    return f"{_distance(drift)}{'' if drift.p_value is None else f', significantly ({_evidence(drift)})'}."
+
+
+def _chance_reason(drift: Drift) -> str:
+    if drift.p_value is None:
+        return f"{_distance(drift)}, but whether by chance can't be computed: it doesn't count as drift."
+    return f"{_distance(drift)}, but not significantly ({_evidence(drift)}): it doesn't count as drift."
+
+
+def _distance(drift: Drift) -> str:
     return (
         f"The distribution of {drift.feature} differs from the training window by {drift.value:.3f} "
-        f"({drift.distance.value}), above the limit of {drift.limit:.3f}."
+        f"({drift.distance.value}), above the limit of {drift.limit:.3f}"
     )
+
+
+def _evidence(drift: Drift) -> str:
+    sizes = f"{drift.samples or 0:,} samples against {drift.window_samples or 0:,}"
+    return f"p {format_p(drift.p_value)} with {sizes}"
+
+
+def format_p(p_value: float | None) -> str:
+    """``p_value`` after the word p: ``= 0.031``, ``< 0.0001``."""
+    if p_value is None:
+        return "unknown"
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.2g}"
 
 
 def _told_failures(counts: Counts, metric: Metric) -> list[str]:
@@ -99,13 +139,26 @@ def _told_failures(counts: Counts, metric: Metric) -> list[str]:
     lowest = ""
     if metric.lowest is not None:
         lowest = f"; {metric.called} would be {_percent(metric.lowest)} were each one a mistake"
-    return [f"{counts.failed:,} of {counts.samples:,} predictions failed and are not in the {metric.called}{lowest}."]
+    return [f"{counts.failed:,} of {counts.counted:,} predictions failed and are not in the {metric.called}{lowest}."]
 
 
 def _told_unseen(counts: Counts) -> list[str]:
     if not counts.unseen:
         return []
     return [f"{counts.unseen:,} samples have a label that the release was not trained on; each counts as a mistake."]
+
+
+def _left_out_reason(counts: Counts) -> list[str]:
+    why = {
+        "copies of other samples of the batch": counts.copies,
+        "of content that the release was trained on": counts.trained,
+        "copies of each other with different labels or masks": counts.contradicted,
+    }
+    return [
+        f"{count:,} of {counts.samples:,} samples ({_percent(counts.share(count))}) are {what}: they are left out."
+        for what, count in why.items()
+        if count
+    ]
 
 
 def _percent(share: float) -> str:

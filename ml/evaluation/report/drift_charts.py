@@ -9,8 +9,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ml.evaluation.binning import Column
 from ml.evaluation.records import Drift
-from ml.evaluation.reference import Column
 from ml.evaluation.report.drawing import BAD, BATCH, LINE, REFERENCE, Chart, bare, chart_style, drawn
 from ml.evaluation.report.labels import shown
 
@@ -65,9 +65,9 @@ def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mappi
         for place, one in enumerate(measured, 1):
             axes = figure.add_subplot(lines, columns, place)
             sides = (reference[one.feature], batch[one.feature])
-            edges = _edges(*sides)
+            edges = histogram_edges(*sides)
             for values, colour in zip(sides, (REFERENCE, BATCH), strict=True):
-                heights = np.histogram(values, edges)[0] / max(len(values), 1)
+                heights = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
                 axes.stairs(heights, edges, color=colour, fill=True, alpha=0.25, lw=0)
                 axes.stairs(heights, edges, color=colour, lw=1.3)
             axes.set_title(shown(one.feature), loc="left", fontsize=9.5)
@@ -79,7 +79,7 @@ def histograms(drift: list[Drift], reference: Mapping[str, Column], batch: Mappi
         svg = drawn(figure, "histograms of statistics")
     count = len(next(iter(batch.values())))
     caption = f"{count:,} samples of the batch, evenly chosen, against the whole window; at the right of each the "
-    caption += "divergence."
+    caption += "divergence. The outermost bars hold what is further out."
     if len(measured) < len(found):
         caption += f" The {len(measured)} of {len(found):,} statistics that differ most."
     return Chart(svg, caption)
@@ -90,9 +90,14 @@ def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
     return {label: amount / total for label, amount in amounts.items()} if total else {}
 
 
-def _edges(*sides: Column) -> npt.NDArray[np.float64]:
-    values = np.concatenate([side[np.isfinite(side)] for side in sides])
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+def histogram_edges(*sides: Column) -> npt.NDArray[np.float64]:
+    """Bins over the middle 99 % of each side: a single panorama must not squeeze all other widths into one bar."""
+    known = [side[np.isfinite(side)] for side in sides]
+    ends = np.array(
+        [np.quantile(side, (0.005, 0.995), method="nearest") for side in known if len(side)]
+        or [np.array([0, 1], np.float32)]
+    )
+    low, high = float(ends.min()), float(ends.max())
     # One value only (all images have one size) still needs a bin around it.
     margin = 0.0 if high > low else max(abs(low) * 0.05, 0.5)
     return np.linspace(low - margin, high + margin, _BINS + 1)

@@ -17,6 +17,7 @@ from ml.evaluation.report.drift_charts import histograms, label_shares
 from ml.evaluation.report.labels import opening, shown
 from ml.evaluation.report.numbers import counted, percent
 from ml.evaluation.report.score_charts import metric_strip, score_by_class
+from ml.evaluation.verdict import format_p
 from ml.kinds.kind import Words
 from ml.records import Verdict
 
@@ -28,7 +29,11 @@ _VERDICTS = {
     Verdict.PASS: ("good", "Good enough", "The release stays; the batch is archived."),
     Verdict.DEGRADED: ("bad", "Degraded", "The batch becomes training data, and a new candidate is trained."),
     Verdict.DRIFTED: ("warn", "Drifted", "The batch becomes training data, and a new candidate is trained."),
-    Verdict.INSUFFICIENT_DATA: ("none", "Not enough data", "No verdict on the model; the samples join the next batch."),
+    Verdict.INSUFFICIENT_DATA: (
+        "none",
+        "Not enough data",
+        "No verdict on the model; the samples join the next batch, but for those that are left out.",
+    ),
 }
 
 
@@ -43,6 +48,7 @@ def render(
     # Names come from outside: every value is escaped, only the charts and the style sheet below are markup.
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(percent=percent, shown=shown, counted=counted, opening=opening, data_uri=_data_uri)
+    environment.filters["p"] = format_p
     mood, title, consequence = _VERDICTS[report.verdict]
     priorities = _by_priority(report.classes)
     page = environment.get_template(

@@ -22,8 +22,9 @@ Ids = npt.NDArray[np.int32]
 
 #: In ``Outcomes.truth``: an entry that was refused at the freeze.
 REFUSED = -1
-#: In ``Outcomes.predicted``: no line read yet; failed; a label that the release does not know; neither label nor error.
-AWAITED, FAILED, UNKNOWN, NEITHER = -1, -2, -3, -4
+#: In ``Outcomes.predicted``: no line read yet; failed; a label that the release does not know; neither label nor error;
+#: predicted or failed, and left out since it proves nothing.
+AWAITED, FAILED, UNKNOWN, NEITHER, LEFT_OUT = -1, -2, -3, -4, -5
 
 #: How many distinct ways of failing are told apart; the rest are counted together.
 _FAILURES = 20
@@ -62,7 +63,7 @@ class Outcomes:
     ``labels`` are the names of the label ids: first the release's classes in their order (``classes`` of them), then
     the labels it has never seen, by first appearance. ``truth`` and ``predicted`` (one per manifest entry) hold label
     ids; ``truth`` is ``REFUSED`` for an entry that was refused, ``predicted`` is ``FAILED`` for a prediction that
-    failed.
+    failed, and ``LEFT_OUT`` for a sample that is left out of everything else here.
     ``chosen`` are evenly spread samples that were predicted, for measuring the samples themselves.
     """
 
@@ -86,7 +87,15 @@ class Misfit(Exception):  # noqa: N818 - caught where the line is known
 class Join:
     """Joins prediction lines to the truth, part by part."""
 
-    def __init__(self, labels: list[str], classes: int, truth: Ids, worst: int, choose: int) -> None:
+    def __init__(
+        self,
+        labels: list[str],
+        classes: int,
+        truth: Ids,
+        worst: int,
+        choose: int,
+        counted: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         self.predicted: Ids = np.full(len(truth), AWAITED, np.int32)
         self._labels, self._classes, self._truth = labels, classes, truth
         first: dict[str, int] = {}
@@ -97,7 +106,8 @@ class Join:
         self._failures: Counter[tuple[int, str]] = Counter()
         self._mistakes = WorstMistakes(worst)
         self._chosen: dict[int, Instance | None] = {}
-        usable = np.flatnonzero(truth != REFUSED)
+        self._counted = np.ones(len(truth), np.bool_) if counted is None else counted
+        usable = np.flatnonzero((truth != REFUSED) & self._counted)
         self._wanted = np.zeros(len(truth), np.bool_)
         self._wanted[usable[np.linspace(0, max(len(usable) - 1, 0), min(choose, len(usable)), dtype=int)]] = True
 
@@ -117,12 +127,13 @@ class Join:
         )
         self._check(part, keys, predicted)
         self.predicted[keys] = predicted
-        for position in np.flatnonzero(predicted == FAILED).tolist():
+        counted = self._counted[keys]
+        for position in np.flatnonzero(counted & (predicted == FAILED)).tolist():
             self._count_failure(*_failure(part.rows[position].error))
         for position in np.flatnonzero(self._wanted[keys] & (predicted >= 0)).tolist():
             self._chosen[int(keys[position])] = instance_of(part.line(position))
         truth = self._truth[keys]
-        wrong = np.flatnonzero((predicted >= 0) & (predicted != truth))
+        wrong = np.flatnonzero(counted & (predicted >= 0) & (predicted != truth))
         for position, key, label, given in zip(
             wrong.tolist(), keys[wrong].tolist(), truth[wrong].tolist(), predicted[wrong].tolist(), strict=True
         ):
@@ -156,7 +167,7 @@ class Join:
             labels=self._labels,
             classes=self._classes,
             truth=self._truth,
-            predicted=self.predicted,
+            predicted=np.where(self._counted | (self._truth == REFUSED), self.predicted, np.int32(LEFT_OUT)),
             failures=[Failure(code=code, message=message, count=count) for (code, message), count in failures],
             mistakes=self._mistakes.worst_first(named),
             chosen=[self._chosen[key] or named[key] for key in sorted(self._chosen)],

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.evaluation.judging import Case, Judgement
+from ml.evaluation.known import find_known
 from ml.evaluation.objects import Instance, read_object
 from ml.evaluation.records import Mistake, WorstCase
-from ml.evaluation.reference import Distributions, statistics_of
+from ml.evaluation.reference import Distributions, Evidence, statistics_of
 from ml.evaluation.statistics import sample_statistics
 from ml.evaluation.verdict import Rules
 from ml.kinds.classification.accuracy import accuracy
@@ -31,15 +32,16 @@ class LabelJudge:
 
     def judge(self, storage: Storage, batch: str, release: ReleaseRecord) -> Judgement:
         rules = Rules.of(self._settings)
-        outcomes = read_outcomes(storage, batch, release.classes)
+        inspector = self._kind.inspector(self._settings)
+        known = find_known(storage, self._settings, batch, self._kind, inspector, release)
+        outcomes = read_outcomes(storage, batch, release.classes, counted=known.counted)
         scores = score(outcomes, rules.confidence, self._settings.evaluation.human_level)
         counts = scores.counts
-        inspector = self._kind.inspector(self._settings)
         chosen = [(one,) for one in outcomes.chosen]
         return Judgement(
             metric=accuracy(scores.correct, counts.evaluated, counts.samples, rules),
             further={},
-            counts=counts,
+            counts=known.added_to(counts),
             classes=scores.classes,
             confusion=scores.confusion,
             failures=outcomes.failures,
@@ -48,7 +50,9 @@ class LabelJudge:
                 labels=_by_form(scores.labels),
                 predicted=_by_form(scores.predicted),
                 statistics=sample_statistics(storage, batch, self._kind, inspector, chosen),
+                evidence=Evidence.COUNTS,
             ),
+            known=known,
         )
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
@@ -57,6 +61,7 @@ class LabelJudge:
             labels=_by_form(dict(zip(labels.tolist(), counts.tolist(), strict=True))),
             predicted=_by_form(predicted),
             statistics=statistics_of(columns),
+            evidence=Evidence.COUNTS,
         )
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ml import layout
 from ml.errors import DataError
@@ -48,10 +49,17 @@ class _Entries:
 
 
 def read_outcomes(
-    storage: Storage, batch: str, classes: Sequence[str], *, worst: int = 24, choose: int = 2_000
+    storage: Storage,
+    batch: str,
+    classes: Sequence[str],
+    *,
+    worst: int = 24,
+    choose: int = 2_000,
+    counted: npt.NDArray[np.bool_] | None = None,
 ) -> Outcomes:
     """Every prediction of ``batch`` beside its truth, with the ``worst`` mistakes (most probable first) and at most
-    ``choose`` evenly spread samples.
+    ``choose`` evenly spread samples. Of those that aren't ``counted`` (one for each entry of the manifest; default: all
+    are) it is checked only that they are predicted.
 
     Raises ``NotFoundError`` where there is no manifest or no predictions, and ``DataError`` for predictions that are
     not exactly one for each usable entry of the manifest, or that name a label which the release does not know.
@@ -60,7 +68,7 @@ def read_outcomes(
     files = prediction_files(storage, batch)
 
     def begin() -> Join:
-        return Join(labels, len(classes), truth, worst, choose)
+        return Join(labels, len(classes), truth, worst, choose, counted)
 
     join = _read_both_halves(storage, files, begin) or _read_in_order(storage, batch, files, begin())
     if join.missing:

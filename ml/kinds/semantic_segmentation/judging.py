@@ -12,10 +12,11 @@ import numpy.typing as npt
 from ml.batches import check_refused_share, write_refusals
 from ml.errors import DataError
 from ml.evaluation.judging import Case, Judgement
+from ml.evaluation.known import find_known
 from ml.evaluation.objects import Instance, read_object
 from ml.evaluation.records import Counts, PoorMask, WorstCase
 from ml.evaluation.records import Failure as FailureCount
-from ml.evaluation.reference import Distributions, statistics_of
+from ml.evaluation.reference import Distributions, Evidence, statistics_of
 from ml.evaluation.statistics import sample_statistics
 from ml.evaluation.verdict import Rules
 from ml.kinds.images.encoded import UnusableImageError
@@ -57,9 +58,12 @@ class MaskJudge:
         """See ``Judge``; raises ``DataError`` where more than ``data.max_refused_share`` of the masks can't be used."""
         self._check_classes(release)
         entries = read_entries(storage, batch)
+        inspector = MaskInspector(self._settings)
+        known = find_known(storage, self._settings, batch, self._kind, inspector, release)
         found = _Findings(self._model, len(entries))
         for part in read_answers(storage, batch, entries):
-            for key, answer, truth in self._with_truth(storage, batch, entries, part):
+            counted = [one for one in part if known.counted[one[0]]]
+            for key, answer, truth in self._with_truth(storage, batch, entries, counted):
                 try:
                     found.add(key, entries[key], answer, truth)
                 except ValueError as error:
@@ -70,15 +74,19 @@ class MaskJudge:
         reason = Counter(refusal.reason for refusal in refusals).most_common(1)
         check_refused_share(self._settings, len(refusals), usable, reason=reason[0][0] if reason else None)
         rules = self._settings.evaluation
+        to_evaluate = usable - int(np.count_nonzero(~known.counted))
         chosen = [[entries[key].image, entries[key].mask] for key in found.evenly_spread(_CHOSEN)]
+        statistics = sample_statistics(storage, batch, self._kind, inspector, chosen)
         return Judgement(
             metric=found.comparison.metric(Rules.of(self._settings)),
             further=found.comparison.further(),
-            counts=Counts(
-                samples=usable,
-                evaluated=found.comparison.images,
-                failed=usable - found.comparison.images,
-                refused=len(entries) - usable,
+            counts=known.added_to(
+                Counts(
+                    samples=to_evaluate,
+                    evaluated=found.comparison.images,
+                    failed=to_evaluate - found.comparison.images,
+                    refused=len(entries) - usable,
+                )
             ),
             classes=found.comparison.classes(rules.confidence, rules.human_level),
             confusion=found.comparison.confusion(),
@@ -87,17 +95,21 @@ class MaskJudge:
             found=Distributions(
                 labels=found.shares(found.true_shares),
                 predicted=found.shares(found.predicted_shares),
-                statistics=sample_statistics(storage, batch, self._kind, MaskInspector(self._settings), chosen),
+                statistics=statistics,
+                evidence=Evidence.SHARES,
+                label_shares=_label_shares(statistics),
             ),
+            known=known,
         )
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
-        shares = {
-            name: float(np.sum(values, dtype=np.float64))
-            for column, values in columns.items()
-            if (name := class_of_column(column)) is not None
-        }
-        return Distributions(labels=shares, predicted=predicted, statistics=statistics_of(columns))
+        return Distributions(
+            labels={name: float(np.sum(one, dtype=np.float64)) for name, one in _label_shares(columns).items()},
+            predicted=predicted,
+            statistics=statistics_of(columns),
+            evidence=Evidence.SHARES,
+            label_shares=_label_shares(columns),
+        )
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:
         entries = read_entries(storage, batch)
@@ -141,6 +153,15 @@ class MaskJudge:
         except UnusableImageError as reason:
             return str(reason)
         return "the mask labels no pixel: all are ignored" if np.all(ids == self._model.ignore_index) else ids
+
+
+def _label_shares(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.float32]]:
+    """Each class's share of the labelled area, sample by sample."""
+    return {
+        name: np.asarray(values, np.float32)
+        for column, values in columns.items()
+        if (name := class_of_column(column)) is not None
+    }
 
 
 class _Findings:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ml import layout
 from ml.errors import DataError
+from ml.evaluation import objects
 from ml.evaluation.lines import Part, decode_parts
 from ml.evaluation.objects import Instance
 from ml.evaluation.predictions import prediction_files
@@ -19,13 +20,8 @@ from ml.prediction.lines import Failure
 from ml.storage import Storage
 
 
-class Entry(msgspec.Struct, gc=False):
-    """What is needed of a manifest's entry: the image, its mask (none where it was refused), and why it was refused."""
-
-    object: str
-    generation: str
-    refused: str | None = None
-    parts: list[Instance] = []
+class Entry(objects.Entry, gc=False):
+    """An entry's image and mask; there is none where it was refused."""
 
     @property
     def image(self) -> Instance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -17,6 +18,7 @@ from ml import layout
 from ml.batches import write_lines
 from ml.evaluation.reference import ReferencePredictions
 from ml.kinds.classification.answers import Answer
+from ml.kinds.images.encoded import content_digest
 from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.prediction.documents import Predictions, write_predictions
 from ml.prediction.lines import Failure, Instance, Line, encode_lines
@@ -30,12 +32,14 @@ BROKEN = Failure(3, "can't be decoded")
 
 @dataclass(frozen=True)
 class Sample:
-    """``predicted`` None: the prediction failed. ``label`` None: refused at the freeze."""
+    """``predicted`` None: the prediction failed. ``label`` None: refused at the freeze. Samples of one ``picture`` show
+    the same in different bytes; None: this one has a picture of its own."""
 
     label: str | None
     predicted: str | None
     probability: float = 0.9
     brightness: int = 100
+    picture: int | None = None
 
 
 #: Where the tests' Vertex job has put its predictions.
@@ -58,6 +62,16 @@ class World:
         self.predictions(lines=failed)
         record = Predictions(version=1, predicted=sum(map(len, shards)), failed=len(failed), folder=JOB)
         write_predictions(self.storage, BATCH, record)
+
+    def trained_on(self, pictures: Sequence[int], *, evaluated_on: Sequence[int] = (), span: int = 1) -> None:
+        """Writes what ``span`` holds: these pictures in its train split, and others in its eval split."""
+        splits = [*((picture, "train") for picture in pictures), *((picture, "eval") for picture in evaluated_on)]
+        samples = [
+            {"object": f"{picture}.png", "generation": "1", "fate": split, "content": _content(picture)}
+            for picture, split in splits
+        ]
+        lines = "".join(json.dumps(sample) + "\n" for sample in samples)
+        self.storage.write(layout.span(span, layout.SPAN_SAMPLES), gzip.compress(lines.encode()))
 
     def predictions(self, name: str = layout.PREDICTIONS, lines: list[Line] | None = None) -> None:
         """Writes ``lines`` (all, unless given) as the batch's predictions."""
@@ -122,7 +136,8 @@ def _freeze(here: World, samples: Sequence[Sample], pictures: bool) -> None:
         generation, size = "1", 1
         if pictures:
             out = io.BytesIO()
-            Image.fromarray(_pixels(sample.brightness, index)).save(out, "PNG")
+            seed = index if sample.picture is None else sample.picture
+            Image.fromarray(_pixels(sample.brightness, seed)).save(out, "PNG", compress_level=index % 10)
             written = here.storage.write(layout.inbox(name), out.getvalue())
             generation, size = written.generation, written.size
         entries.append(
@@ -150,6 +165,10 @@ def _freeze(here: World, samples: Sequence[Sample], pictures: bool) -> None:
     refused = sum(sample.label is None for sample in samples)
     record = Batch(id=BATCH, pipeline="p", frozen=now(), samples=len(samples) - refused, refused=refused)
     here.storage.write(layout.batch(BATCH, layout.BATCH), record.to_json())
+
+
+def _content(picture: int) -> str:
+    return content_digest(_pixels(100, picture)).hex()
 
 
 def _pixels(brightness: int, seed: int) -> npt.NDArray[np.uint8]:

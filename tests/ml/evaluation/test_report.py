@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ml import layout
 from ml.evaluation.evaluate import evaluate
+from ml.evaluation.report.drift_charts import histogram_edges
 from ml.evaluation.report.labels import shown
 from ml.settings import Settings
 from ml.settings_sections import EvaluationSettings
@@ -102,3 +104,11 @@ def test_names_are_shown_without_what_can_not_be_printed(text: str, expected: st
         assert "…" in shown(text)
     else:
         assert shown(text) == expected
+
+
+def test_one_panorama_does_not_squeeze_the_other_widths_into_one_bar() -> None:
+    random = np.random.default_rng(0)
+    window, batch = (random.uniform(300, 500, size).astype(np.float32) for size in (480, 200))
+    edges = histogram_edges(window, np.append(batch, np.float32(8000)))
+    assert edges[0] == pytest.approx(300, abs=5)
+    assert edges[-1] == pytest.approx(500, abs=5)

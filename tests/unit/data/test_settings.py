@@ -18,6 +18,7 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     backbone: str = Field("small_cnn", description="What the classifier stands on.")
     size: int = Field(32, ge=8, description="Side in pixels.")
+    extra: dict[str, int] = Field({}, description="More.")
 """
 
 
@@ -75,7 +76,26 @@ KIND = "kind: image_classification\n"
         (KIND + "training:\n  epochs: 1\n  epochs: 2\n", ["`epochs` is given twice"]),
         ("kind: segmentation\n", ["kind", "image_classification"]),
         ("description: no kind\n", ["`kind` is missing"]),
-        (KIND + "1: 2\n", ["1"]),
+        (KIND + "1: 2\n", ["the file has the key 1, which YAML reads as a number: put it in quotes"]),
+        (KIND + "on: 2\n", ["the file has the key True, which YAML reads as true or false: put it in quotes"]),
+        (
+            KIND + "evaluation: {human_level: {0: 0.9}}\n",
+            ["`evaluation.human_level` has the key 0, which YAML reads as a number: put it in quotes"],
+        ),
+        (KIND + "vertex: {labels: {2026-01-01: a}}\n", ["`vertex.labels` has the key 2026-01-01", "a date or nothing"]),
+        (KIND + "model: {extra: {1: 2}}\n", ["`model.extra` has the key 1, which YAML reads as a number"]),
+        (KIND + "evaluation: {human_level: 98}\n", ["key `evaluation.human_level` is 98: input should be less"]),
+        (
+            KIND + "evaluation: {human_level: {cat: 0.9, dog: -3}}\n",
+            ["key `evaluation.human_level.dog` is -3: input should be greater than or equal to 0"],
+        ),
+        (KIND + "evaluation: {human_level: {cat: .nan}}\n", ["`evaluation.human_level.cat`", "finite"]),
+        (KIND + "evaluation: {human_level: {cat: yes}}\n", ["`evaluation.human_level`", "true or false"]),
+        (KIND + "evaluation: {confidence: 0.9999999999999999}\n", ["`evaluation.confidence`", "equal to 0.999"]),
+        (KIND + "evaluation: {confidence: 0.2}\n", ["`evaluation.confidence`", "equal to 0.5"]),
+        (KIND + "evaluation: {threshold: yes}\n", ["`evaluation.threshold`", "true or false is not allowed here"]),
+        (KIND + "evaluation: {max_label_drift: off}\n", ["`evaluation.max_label_drift`", "true or false"]),
+        (KIND + "training: {epochs: on}\n", ["`training.epochs`", "true or false is not allowed here"]),
         ("- a list\n", ["keys and values"]),
         ("", ["keys and values"]),
         ("a: b: c\n", ["is not YAML"]),
@@ -85,6 +105,21 @@ def test_what_is_not_allowed_is_named_with_what_is(pipeline: Path, text: str, pa
     message = refusal(pipeline, text)
     for part in parts:
         assert part in message
+
+
+def test_true_and_false_are_allowed_where_they_mean_something(pipeline: Path) -> None:
+    (pipeline / "settings.yaml").write_text(
+        KIND + "training: {on_drift: no}\nci_cd: {local_run: {training.approval: true}}\n"
+    )
+    settings = load_settings("digits")
+    assert settings.training.on_drift is False
+    assert settings.ci_cd.local_run == {"training.approval": True}
+
+
+@pytest.mark.parametrize("text", ["1", "0.97", "{cat: 0.9, '0': 1}"])
+def test_people_are_as_good_as_a_share_says(pipeline: Path, text: str) -> None:
+    (pipeline / "settings.yaml").write_text(KIND + f"evaluation: {{human_level: {text}}}\n")
+    assert load_settings("digits").evaluation.human_level in (1, 0.97, {"cat": 0.9, "0": 1})
 
 
 def test_a_batch_may_be_just_as_large_as_a_verdict_needs(pipeline: Path) -> None:

@@ -35,6 +35,12 @@ def test_all_right_is_not_certainly_right() -> None:
     assert 0.7 < interval.low < 0.75
 
 
+def test_a_confidence_next_to_1_has_an_interval() -> None:
+    interval = wilson(90, 100, 0.9999999999999999)
+    assert 0 < interval.low < 0.6
+    assert 0.97 < interval.high < 1
+
+
 @pytest.mark.parametrize(("successes", "trials", "confidence"), [(2, 1, 0.95), (-1, 1, 0.95), (1, 1, 0.0), (1, 1, 1.0)])
 def test_what_is_no_share_is_refused(successes: int, trials: int, confidence: float) -> None:
     with pytest.raises(ValueError, match=r"trials|confidence"):

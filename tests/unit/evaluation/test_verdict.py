@@ -96,6 +96,35 @@ def test_a_larger_share_of_failures_is_insufficient() -> None:
     assert "failed" in decision.reasons[0]
 
 
+def left_out(evaluated: int, *, copies: int = 0, trained: int = 0) -> Counts:
+    return Counts(
+        samples=evaluated + copies + trained,
+        evaluated=evaluated,
+        correct=evaluated,
+        failed=0,
+        refused=0,
+        copies=copies,
+        trained=trained,
+    )
+
+
+def test_samples_that_prove_nothing_are_told_up_to_their_limit() -> None:
+    decision = judge(left_out(200, copies=150, trained=50))
+    assert decision.verdict is Verdict.PASS
+    assert "150 of 400 samples (37.50%) are copies" in decision.reasons[1]
+    assert "50 of 400 samples (12.50%) are of content that the release was trained on" in decision.reasons[2]
+
+
+def test_a_larger_share_that_proves_nothing_is_insufficient() -> None:
+    decision = judge(left_out(200, copies=150, trained=51))
+    assert decision.verdict is Verdict.INSUFFICIENT_DATA
+    assert "201 of 401 samples prove nothing" in decision.reasons[0]
+
+
+def test_copies_do_not_count_towards_the_minimum() -> None:
+    assert judge(left_out(99, copies=50)).verdict is Verdict.INSUFFICIENT_DATA
+
+
 def test_drift_above_its_limit_is_drifted_and_named() -> None:
     decision = judge(counted(95, 100), drifted(0.1), drifted(0.31, feature="predictions"))
     assert decision.verdict is Verdict.DRIFTED
@@ -109,6 +138,34 @@ def test_drift_equal_to_its_limit_passes() -> None:
 
 def test_drift_without_a_limit_is_not_judged() -> None:
     assert judge(counted(95, 100), drifted(1.0, limit=None)).verdict is Verdict.PASS
+
+
+def test_drift_that_is_not_significant_passes_and_is_told() -> None:
+    by_chance = drifted(0.4).model_copy(
+        update={"p_value": 0.031, "significant": False, "samples": 60, "window_samples": 80}
+    )
+    decision = judge(counted(95, 100), by_chance)
+    assert decision.verdict is Verdict.PASS
+    assert any("not significantly (p = 0.031 with 60 samples against 80)" in reason for reason in decision.reasons)
+
+
+def test_significant_drift_names_its_evidence() -> None:
+    found = drifted(0.4).model_copy(
+        update={"p_value": 0.00001, "significant": True, "samples": 200, "window_samples": 480}
+    )
+    decision = judge(counted(95, 100), found)
+    assert decision.verdict is Verdict.DRIFTED
+    assert "significantly (p < 0.0001 with 200 samples against 480)" in decision.reasons[0]
+
+
+def test_drift_that_can_not_be_tested_passes_and_is_told() -> None:
+    decision = judge(counted(95, 100), drifted(0.4).model_copy(update={"significant": False}))
+    assert decision.verdict is Verdict.PASS
+    assert any("can't be computed" in reason for reason in decision.reasons)
+
+
+def test_in_a_report_of_an_earlier_version_the_limit_decided_alone() -> None:
+    assert Drift.model_validate({"feature": "labels", "distance": "L-infinity", "value": 0.4, "limit": 0.3}).exceeded
 
 
 def test_degraded_comes_before_drifted_and_both_are_told() -> None:
