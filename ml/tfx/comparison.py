@@ -180,4 +180,3 @@ def _bless(blessing: types.Artifact, blessed: bool, candidate: types.Artifact, c
     for role, model in (("current_model", candidate), ("baseline_model", champion)):
         if model is not None:
             blessing.set_string_custom_property(role, model.uri)
-            blessing.set_int_custom_property(f"{role}_id", model.id)

@@ -81,7 +81,7 @@ def test_a_compiled_run_ends_in_a_blessed_model_that_is_pushed_and_the_next_one_
         assert {task for _, task in executor.executions} == _CONTAINERS
         blessing = details["Comparison"].outputs["blessing"].artifacts[0]
         model = details["Trainer"].outputs["model"].artifacts[0]
-        assert (blessing.metadata["blessed"], blessing.metadata["current_model_id"]) == (1, model.name)
+        assert (blessing.metadata["blessed"], blessing.metadata["current_model"]) == (1, model.uri)
         pushed = [
             blob.name
             for blob in cloud.storage_client().list_blobs(cloud.bucket, prefix="respan/")
