@@ -12,8 +12,6 @@ from .columns import COLUMNS
 
 #: A key and its number. A flat JSON object of numbers has no other strings, so each match begins with a key.
 PAIR = r'"((?:[^"\\]|\\.)*)"\s*:\s*([-+.0-9eE]+)'
-#: One of those numbers, as :func:`numbers_in` first writes it, if it has neither fraction nor exponent.
-INTEGER = r'\{"floatList":\{"value":\[(-?[0-9]+)\]'
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
@@ -34,9 +32,7 @@ def numbers_in(rows: tf.Tensor, columns: Sequence[str]) -> tf.Tensor:
     it is the decoder that reads keys, with all escapes that JSON allows.
     """
     features = tf.strings.regex_replace(rows, PAIR, r'"\1":{"floatList":{"value":[\2]}}')
-    # The decoder refuses an integer that float32 can't hold exactly; a fraction is rounded.
-    exact = tf.strings.regex_replace(features, INTEGER, r'{"floatList":{"value":[\1.0]')
-    written = tf.strings.join(['{"features":{"feature":', exact, "}}"])
+    written = tf.strings.join(['{"features":{"feature":', features, "}}"])
     parsed = tf.io.parse_example(
         tf.io.decode_json_example(written), {name: tf.io.FixedLenFeature([], tf.float32) for name in columns}
     )
