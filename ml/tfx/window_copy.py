@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+import tensorflow as tf
 from tfx.dsl.io import fileio
 
 from ml import layout
@@ -142,7 +143,7 @@ def _open(uri: str) -> Iterator[BinaryIO]:
     try:
         with fileio.open(uri, "rb") as stream:
             yield cast(BinaryIO, stream)
-    except fileio.NotFoundError as error:
+    except (fileio.NotFoundError, tf.errors.NotFoundError) as error:  # the second one from the first read
         raise NotFoundError(f"{uri} is missing") from error
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from ml.home import pipeline_storage
+from ml.spans.damage import DamagedSpanError
+from ml.spans.shards import read_framed
 from ml.tfx.window_copy import Part, parts_of, write_split
 from ml.tfx.window_files import window_files
 from tests.ml.tfx.digits_pipeline import PIPELINE, example, write_span
@@ -76,6 +81,52 @@ def test_a_span_whose_examples_all_came_back_gives_an_empty_file(respan_home: Pa
     span(2, {"a": "2"}, {"e": "2"})
     assert written(parts([1, 2], [1, 2])["train"], tmp_path / "train") == [("a", "2")]
     assert len(list((tmp_path / "train").iterdir())) == 2
+
+
+def flipped(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
+
+
+def with_a_wrong_record(data: bytes) -> bytes:
+    """A whole gzip file of a record that doesn't fit its checksum."""
+    return gzip.compress(flipped(gzip.decompress(data)))
+
+
+def with_one_record_less(data: bytes) -> bytes:
+    records = list(read_framed(io.BytesIO(data)))
+    return gzip.compress(b"".join(records[:-1]))
+
+
+@pytest.mark.parametrize("left_out", [False, True], ids=["copied", "written again"])
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda data: data[:-9], "train/data-00000-of-00001.tfrecord.gz is damaged (Compressed file ended before"),
+        (flipped, "train/data-00000-of-00001.tfrecord.gz is damaged ("),
+        (with_a_wrong_record, "train/data-00000-of-00001.tfrecord.gz is damaged ("),
+        (with_one_record_less, "folder train is damaged (it has 2 examples, and samples.jsonl.gz names 3)"),
+        (None, "train/data-00000-of-00001.tfrecord.gz is damaged (it is missing)"),
+    ],
+    ids=["short", "flipped bit", "wrong checksum", "one record less", "missing"],
+)
+def test_a_damaged_file_of_the_window_stops_the_run_with_its_span_and_what_to_do(
+    respan_home: Path, tmp_path: Path, damage: Callable[[bytes], bytes] | None, told: str, left_out: bool
+) -> None:
+    span(3, {"a": "1", "b": "2", "c": "3"}, {"e": "1"})
+    span(4, {"a": "2"} if left_out else {"f": "1"}, {"g": "1"})
+    found = parts([3, 4], [3, 4])
+    file = Path(pipeline_storage(PIPELINE).uri("spans/span-3/train/data-00000-of-00001.tfrecord.gz"))
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DamagedSpanError) as raised:
+        write_split(found["train"], str(tmp_path / "train"))
+    assert str(raised.value).startswith(f"span 3's {told}")
+    assert str(raised.value).endswith(
+        "): restore it from a backup, or train without the span, with --window and the numbers of the others"
+    )
 
 
 @pytest.mark.parametrize("name", ["samples.jsonl.gz", "eval/data-00000-of-00001.tfrecord.gz"])

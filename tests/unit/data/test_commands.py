@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
+from ml import layout
 from ml.home import PROJECT
+from ml.names import safe_id
+from ml.records import now
+from ml.runs import TrainingRun
+from ml.spans.truths import LeftOut
 from ml.storage.local import LocalStorage
 from tests.unit.data.test_releases import served
 
@@ -114,7 +119,13 @@ def test_releases_are_listed_shown_and_rolled_back(respan: Respan) -> None:
     listed = respan.json("release", "list", PIPELINE)
     assert (listed["versions"], listed["traffic"]) == ([1, 2], {"2": 100})
     assert [release["revision"] for release in listed["releases"]] == [None, None]
-    assert respan.json("release", "show", PIPELINE)["run"] == "run-2"
+    left_out = LeftOut(corrected=20, repeated=3)
+    run = TrainingRun(run="run-2", pipeline=PIPELINE, window=[1, 2], code="c", started=now(), left_out=left_out)
+    respan.storage.write(layout.run(safe_id("run-2"), layout.RUN), run.to_json())
+    shown = respan.json("release", "show", PIPELINE)
+    assert (shown["run"], shown["left_out"]) == ("run-2", {"corrected": 20, "repeated": 3, "unknown": 0})
+    assert "20 under a corrected truth, 3 under the same truth" in respan("release", "show", PIPELINE)
+    assert respan.json("release", "show", PIPELINE, "1")["left_out"] is None, "its run's record is gone"
     assert respan.json("release", "rollback", PIPELINE, "--reason", "too slow") == {"version": 1, "previous": 2}
     assert "too slow" in respan("release", "show", PIPELINE, "1")
 
