@@ -33,6 +33,7 @@ def samples(inbox: Storage, kind: Kind, pairing: Pairing, clutter: Clutter | Non
         sample = InboxSample((info,), found) if single or isinstance(found, Unusable) else pairing.add(info, found)
         if sample is not None:
             yield sample
+    yield from pairing.rest()
     folders = role_folders(kind)
     for info in clutter.left_out(() if single or folders == [""] else inbox.list(without=folders)):
         found = kind.part_of(info.name)
@@ -85,6 +86,7 @@ def _new(storage: Storage, kind: Kind, pairing: Pairing, within: Sequence[str] |
             whole = found if single else _completed(pairing.add(info, found))
             if whole is not None:
                 yield whole
+    yield from filter(None, map(_completed, pairing.rest()))
 
 
 def _completed(sample: InboxSample | None) -> Part | None:

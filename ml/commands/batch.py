@@ -115,6 +115,9 @@ def show_(pipeline: str, batch_id: str, as_json: bool) -> None:
     lines = [f"{found.id}: {found.state.value}, frozen {found.frozen:%Y-%m-%d %H:%M:%S} UTC, {found.samples:,} samples"]
     lines += [f"  {label:<30} {count:>9,} samples" for label, count in sorted(labels.items())]
     lines += [f"  refused: {count:>9,}  {reason}" for reason, count in reasons.most_common()]
+    if found.ignored:
+        lines.append(f"  {describe_clutter(found.ignored, found.ignored_example)}")
+    lines += [f"  warning: {warning}" for warning in found.warnings]
     if storage.exists(layout.batch(batch_id, layout.REPORT_HTML)):
         lines.append(f"  report: {storage.uri(layout.batch(batch_id, layout.REPORT_HTML))}")
     if next(batches.read_vanished(storage, batch_id), None) is not None:

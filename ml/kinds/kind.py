@@ -31,15 +31,17 @@ class Part:
 
     ``sample`` is what the objects of one sample have in common and nobody else has; ``role`` is one of the kind's;
     ``label`` is the one that the name gives, where the kind has labels in names. Both may be given as the name has them
-    and are kept in their one form (see ``ml.labels``); ``written`` is the label as it was given.
+    and are kept in their one form (see ``ml.labels``); ``written_sample`` and ``written`` are as they were given.
     """
 
     sample: str
     role: str
     label: str | None = None
+    written_sample: str = field(init=False, compare=False)
     written: str | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "written_sample", self.sample)
         object.__setattr__(self, "written", self.label)
         object.__setattr__(self, "sample", normal_id(self.sample))
         if self.label is not None:

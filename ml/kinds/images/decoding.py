@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ml.kinds.images.headers import PNG
+from ml.kinds.images.headers import HEADER_CHUNK, PNG
 from ml.kinds.images.upright import any_may_be_turned, orientation_of, turn_upright, upright_size
 
-#: What a PNG begins with, but for one with an unknown chunk before its header, which is measured by decoding.
-_PNG_WITH_HEADER = PNG + b"\0\0\0\x0dIHDR"
+#: What a PNG begins with; one with an unknown chunk before its header is measured by decoding.
+_PNG_WITH_HEADER = PNG + HEADER_CHUNK
 
 
 def decode_images(encoded: tf.Tensor, size: int) -> tf.Tensor:

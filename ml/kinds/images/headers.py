@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+#: Length and kind of a PNG's header, which stands first but for chunks that no decoder knows.
+HEADER_CHUNK = b"\0\0\0\x0dIHDR"
 
 #: A marker of JPEG: stray and fill bytes before it are skipped, and 0xFF00 is not one (ITU T.81, B.1.1.2).
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -33,6 +35,8 @@ def stored_size(encoded: bytes) -> tuple[int, int] | None:
 
 def png_header(encoded: bytes) -> bytes | None:
     """The 13 bytes of a PNG's IHDR: width, height (four bytes each), bits, colour type and three more; None without."""
+    if encoded[8:16] == HEADER_CHUNK and len(encoded) >= 29:  # nearly every PNG
+        return encoded[16:29]
     for kind, begin, end in chunks(encoded):
         if kind == b"IHDR":
             return encoded[begin:end] if end - begin == 13 and end <= len(encoded) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ml.kinds.images.encoded import UnusableImageError, decode_images, image_size
+from ml.kinds.images.orientation import UPRIGHT, orientation_of
 from ml.kinds.kind import Refused
 
 
@@ -33,6 +34,6 @@ class ImageServing:
         ]
 
     def memory(self, data: bytes) -> int:
-        """Of the decoded image: a byte for each channel."""
+        """Of the decoded image: a byte for each channel, and two copies of it while it is turned."""
         height, width = image_size(data, self._max_pixels)
-        return 3 * height * width
+        return 3 * height * width * (1 if orientation_of(data) == UPRIGHT else 3)

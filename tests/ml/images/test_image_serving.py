@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ml.kinds.images.serving import ImageServing
+from tests.ml.images.turned import tagged, tiff
 
 SERVING = ImageServing(max_pixels=100)
 
@@ -34,3 +35,7 @@ def test_decoding_tells_of_damage_too_and_each_image_has_its_own_answer() -> Non
 
 def test_an_image_takes_as_much_memory_as_its_pixels_however_small_its_file_is() -> None:
     assert SERVING.memory(png(5, 20)) == 3 * 5 * 20
+
+
+def test_an_image_that_is_turned_is_in_memory_three_times() -> None:
+    assert SERVING.memory(tagged(png(5, 20), tiff(6))) == 3 * SERVING.memory(png(5, 20))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from ml import layout
 from ml.audit import audit
 from ml.batches import read_manifest, write_lines
 from ml.clutter import describe_clutter, is_clutter
+from ml.commands.batch import batch as batch_command
 from ml.data_sufficiency import Requirement, Stock
 from ml.errors import DataError
 from ml.freezing import freeze
+from ml.home import pipeline_storage
 from ml.inbox import count, take_stock
 from ml.kinds.image_classification.kind import KIND
 from ml.kinds.semantic_segmentation.kind import KIND as MASKS
@@ -104,3 +109,27 @@ def test_clutter_that_an_older_version_froze_is_accounted_for(storage: Storage) 
 def test_one_line_says_how_many_and_names_one() -> None:
     assert describe_clutter(1, ".x") == "1 hidden or system file is ignored in the inbox, such as '.x'"
     assert describe_clutter(1234, None) == "1,234 hidden or system files are ignored in the inbox"
+
+
+def test_the_freeze_names_ignored_files_and_near_equal_labels_once_each_where_airflow_logs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RESPAN_HOME", str(tmp_path))
+    monkeypatch.delenv("RESPAN_STORAGE", raising=False)
+    pipeline = "image_classification"
+    collect(pipeline_storage(pipeline), "cat/a.png", "cat /b.png", "Cat/c.png", "cat/.DS_Store", "cat/._a.png")
+
+    def called(*arguments: str) -> tuple[str, str]:
+        batch_command.main([*arguments], standalone_mode=False)
+        out, err = capsys.readouterr()
+        return out, err
+
+    printed, logged = called("freeze", pipeline, "--run-id", "first", "--json")
+    document = json.loads(printed)
+    assert (document["samples"], document["ignored"], len(document["warnings"])) == (3, 2, 2)
+    assert logged.splitlines() == [
+        "2 hidden or system files are ignored in the inbox, such as 'cat/.DS_Store'",
+        *(f"warning: {warning}" for warning in document["warnings"]),
+    ]
+    shown, _ = called("show", pipeline, document["batch"])
+    assert all(warning in shown for warning in (*document["warnings"], "2 hidden or system files are ignored"))

@@ -135,6 +135,15 @@ def test_an_image_and_its_mask_are_one_sample_in_whatever_form_their_names_are(
     assert names(storage, f"archive/{batch.id}") == {f"images/{NFC}.png", f"masks/{NFD}.png"}
 
 
+def test_a_mask_written_as_its_image_is_never_given_to_another_one(storage: Storage, cells: Settings) -> None:
+    pairs = [(f"images/{form}.png", f"masks/{form}.png") for form in (NFC, NFD)]
+    collect(storage, *pairs[0], *pairs[1], f"masks/{NFD}2.png", f"images/{NFC}2.png", f"images/{NFD}2.png")
+    batch = freeze(storage, cells, "run 1")
+    made = {tuple(each.object for each in entry.objects) for entry in read_manifest(storage, batch.id)}
+    assert made == {*pairs, (f"images/{NFD}2.png", f"masks/{NFD}2.png")}
+    assert (batch.refused, batch.incomplete) == (0, 1)
+
+
 def test_a_manifest_from_before_gives_labels_in_their_one_form() -> None:
     line = ManifestEntry(index=0, object=f"{NFD}/a.png", generation="1", size=1, crc32c="", label=NFD)
     assert (line.object, line.label) == (f"{NFD}/a.png", NFC)
