@@ -63,8 +63,9 @@ compile: setup  ## write every pipeline's graph.json, from which Airflow draws t
 	@$(TFX) -m ml pipelines | while read -r pipeline; do $(TFX) -m ml compile "$$pipeline" || exit; done
 
 .PHONY: docs
-docs: setup  ## write docs/settings.md from the settings' own descriptions
+docs: setup  ## write docs/settings.md from the settings' own descriptions, and the tables of docs/decisions-and-errors.md
 	@$(AIRFLOW) -m scripts.settings_page
+	@$(AIRFLOW) -m scripts.decisions_page
 
 .PHONY: lock
 lock:  ## compile the locks anew from the .in files

@@ -44,6 +44,7 @@ BENCHMARKS = (
     Benchmark("spans", "tfx", "span preparation, against reading and writing one by one"),
     Benchmark("prediction", "tfx", "batch prediction, against model.predict on decoded arrays"),
     Benchmark("evaluation", "tfx", "evaluation of a million predictions, against a json.loads loop"),
+    Benchmark("decisions", "tfx", "how often verdicts and drift are wrong, against the rates that are promised"),
     Benchmark("training", "airflow", "the training DAG, against TFX's LocalDagRunner in a fresh process"),
     Benchmark("vertex_mirroring", "airflow", "following 200 runs on Vertex AI, against the Google provider's trigger"),
     Benchmark(
@@ -136,8 +137,10 @@ def write_results(file: Path, found: dict[str, list[Result]], measured_on: dict[
 
 
 def source(module: str) -> str:
-    """What tells whether results are of the benchmark as it is now: the SHA-256 of its module."""
-    return hashlib.sha256(Path(__file__).with_name(f"{module}.py").read_bytes()).hexdigest()
+    """What tells whether results are of the benchmark as it is now: the SHA-256 of its module, or of its package's."""
+    place = Path(__file__).with_name(module)
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def say(line: str) -> None:

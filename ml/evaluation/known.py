@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ml import layout
 from ml.errors import DataError, NotFoundError
 from ml.evaluation.contents import Contents, Digests, read_contents, short_digest
-from ml.evaluation.objects import read_entries
+from ml.evaluation.objects import stream_entries
 from ml.evaluation.records import Counts
 from ml.kinds.kind import Inspector, Kind
 from ml.records import Refusal, ReleaseRecord, SampleFate
@@ -68,17 +68,22 @@ class Known:
 
     def left_out(self, storage: Storage, batch: str, version: int) -> Iterator[Refusal]:
         """Every sample that isn't counted, with the reason, in the manifest's order."""
-        entries = read_entries(storage, batch)
-        for number in np.flatnonzero(~self.counted).tolist():
-            first = entries[int(self.originals[number])].object
+        copies = np.flatnonzero(self.standings == Standing.COPY)
+        originals = dict.fromkeys(self.originals[copies].tolist(), "")
+        counted = self.counted
+        for number, entry in enumerate(stream_entries(storage, batch)):
+            if number in originals:  # before its copies: it is the first of its content
+                originals[number] = entry.object
+            if counted[number]:
+                continue
             standing = self.standings[number]
             if standing == Standing.TRAINED:
                 reason = f"release {version} was trained on the same content"
             elif standing == Standing.COPY:
+                first = originals[int(self.originals[number])]
                 reason = f"it is a copy of {first}, and the same content counts once"
             else:
                 reason = "samples of the batch with the same content have different labels or masks: keep the right one"
-            entry = entries[number]
             yield Refusal(index=number, object=entry.object, generation=entry.generation, reason=reason)
 
 

@@ -3,6 +3,8 @@ archive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from ml import layout
@@ -32,10 +34,10 @@ class Entry(msgspec.Struct, gc=False):
         return [Instance(self.object, self.generation), *self.parts]
 
 
-def read_entries(storage: Storage, batch: str) -> list[Entry]:
+def stream_entries(storage: Storage, batch: str) -> Iterator[Entry]:
     """Every entry of the batch's manifest, in its order."""
-    parts = decode_parts(storage, layout.batch(batch, layout.MANIFEST), Entry)
-    return [entry for part in parts for entry in part.rows]
+    for part in decode_parts(storage, layout.batch(batch, layout.MANIFEST), Entry):
+        yield from part.rows
 
 
 def read_object(storage: Storage, batch: str, one: Instance) -> bytes | None:

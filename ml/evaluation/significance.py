@@ -21,9 +21,9 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 #: Dealings simulated at least, and at most; the first ones alone where they show that chance does as well.
-_FEWEST, _MOST, _FIRST = 9_999, 99_999, 999
-#: With so many dealings that come as far, p is known to a tenth of itself: no more are simulated.
-_ENOUGH = 100
+_FEWEST, _MOST, _FIRST = 9_999, 99_999, 199
+#: With so many dealings that come as far, p is known to a fifth of itself: no more are simulated.
+_ENOUGH = 20
 _CHUNK = 500
 #: Rounding must not part equal distances.
 _ROUNDING = 1e-9
