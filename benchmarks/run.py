@@ -44,7 +44,7 @@ BENCHMARKS = (
     Benchmark("spans", "tfx", "span preparation, against reading and writing one by one"),
     Benchmark("prediction", "tfx", "batch prediction, against model.predict on decoded arrays"),
     Benchmark("evaluation", "tfx", "evaluation of a million predictions, against a json.loads loop"),
-    Benchmark("decisions", "tfx", "how often verdicts and drift are wrong, against the rates that are promised"),
+    Benchmark("decisions", "tfx", "how often gate, verdicts and drift are wrong, against the rates that are promised"),
     Benchmark("training", "airflow", "the training DAG, against TFX's LocalDagRunner in a fresh process"),
     Benchmark("vertex_mirroring", "airflow", "following 200 runs on Vertex AI, against the Google provider's trigger"),
     Benchmark(

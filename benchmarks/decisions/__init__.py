@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from benchmarks.result import Result
 
-STUDIES = ("verdict", "mean_iou", "insufficient", "drift", "statistics_drift", "intervals")
+STUDIES = ("gate", "gate_of_masks", "verdict", "mean_iou", "insufficient", "drift", "statistics_drift", "intervals")
 
 
 def measure() -> Iterator[Result]:
