@@ -41,14 +41,12 @@ def study() -> Iterator[Result]:
 
 
 def _table(name: str, question: Question) -> Table:
-    rows = [
-        [
-            f"{100 * difference:+.0f} points" if difference else "equal",
-            *(percent(rate(n, difference, question)) for n in SIZES),
-        ]
-        for difference in DIFFERENCES
-    ]
+    rows = [[named(difference), *(percent(rate(n, difference, question)) for n in SIZES)] for difference in DIFFERENCES]
     return Table(name, ["the candidate is", *heads(SIZES, "examples")], rows)
+
+
+def named(difference: float) -> str:
+    return f"{100 * difference:+.0f} points" if difference else "equal"
 
 
 def rate(examples: int, difference: float, question: Question) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta, norm
 
+from benchmarks.decisions.gate import named
 from benchmarks.decisions.scenes import overlaps
 from benchmarks.decisions.sizes import EXAMPLES, SETTINGS, heads
 from benchmarks.decisions.table import Table, percent, promise
@@ -19,7 +20,7 @@ from ml.comparison.records import Comparison, GateDecision, Outcome
 from ml.kinds.semantic_segmentation.overlap import mean_iou
 
 #: How many comparisons are drawn of each size.
-REPETITIONS = dict(zip(EXAMPLES, (400, 200, 60), strict=True))
+REPETITIONS = dict(zip(EXAMPLES, (300, 150, 40), strict=True))
 #: How much larger the share of right pixels is that the candidate predicts of each class.
 DIFFERENCES = (0.03, 0.0, -0.03)
 RARE = 0.3
@@ -38,7 +39,7 @@ def study() -> Iterator[Result]:
     }
     rows = [
         [
-            f"{100 * difference:+.0f} points" if difference else "equal",
+            named(difference),
             ending,
             *(percent(found[difference, size][ending] / REPETITIONS[size]) for size in EXAMPLES),
         ]
