@@ -69,7 +69,10 @@ class Judge(Protocol):
 
     def reference(self, columns: Mapping[str, npt.NDArray[np.generic]], predicted: dict[str, float]) -> Distributions:
         """The distributions of a window: ``columns`` of all its samples (``label``, ``split`` and the inspector's), and
-        what the release predicted on its eval split (see ``ml.evaluation.reference.ReferencePredictions``)."""
+        what the release predicted on its eval split (see ``ml.evaluation.reference.ReferencePredictions``).
+
+        Drift of labels is tested, and can lead to DRIFTED, only if both sides' ``evidence`` says what amounts are.
+        """
 
     def cases(self, storage: Storage, batch: str, worst: Sequence[WorstCase]) -> list[Case]:
         """One for each of the worst, with its pictures; what has vanished has none."""
