@@ -104,7 +104,7 @@ def test_components_that_call_the_pipelines_functions_are_told_its_revision_and_
 
 
 def test_the_champion_is_the_release_that_the_run_names() -> None:
-    champion = Champion(3, "run-3", "gs://bucket/root/image_classification/models/3")
+    champion = Champion(3, "run-3", "gs://bucket/respan/image_classification/models/3")
     made = job(replace(PLACE, champion=champion))["pipelineSpec"]
     [importer] = [
         executor["importer"] for executor in made["deploymentSpec"]["executors"].values() if "importer" in executor

@@ -65,6 +65,8 @@ def test_a_checkouts_modules_are_copied_and_a_run_starts_with_them(
         "revision": A,
         "image": IMAGE,
         "target": "local",
+        "champion": None,
+        "lost_classes": [],
     }
 
 
