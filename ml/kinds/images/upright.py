@@ -84,7 +84,7 @@ def _exif_segment(one: tf.Tensor) -> tf.Tensor:
         is_last = _is_one_of(marker, LAST)
         is_bare = _is_one_of(marker, BARE)
         is_whole = (begin + 2 <= size) & (length >= 2)
-        exif = tf.strings.substr(one, tf.minimum(begin + 2, size), tf.minimum(length - 2, len(EXIF))) == EXIF
+        exif = tf.strings.substr(one, tf.minimum(begin + 2, size), tf.clip_by_value(length - 2, 0, len(EXIF))) == EXIF
         is_exif = is_found & ~is_last & is_whole & (marker == APP1) & exif
         goes_on = tf.where(is_found, ~is_last & (is_bare | is_whole) & ~is_exif, position + _WINDOW < size)
         following = tf.where(is_found, begin + tf.where(is_bare, 0, length), position + _WINDOW)
