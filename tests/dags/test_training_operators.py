@@ -71,6 +71,8 @@ def test_an_empty_form_starts_a_run_by_hand_on_the_newest_spans(storage: Storage
         "revision": None,
         "image": None,
         "target": "local",
+        "champion": None,
+        "lost_classes": [],
     }
     assert started(storage).settings == {}
 
