@@ -225,9 +225,9 @@ class ReleaseRecord(Record):
     """``releases/<version>.json``: where a released version came from; never changed.
 
     ``cause`` and ``reason`` tell why it was trained and released: what started the training run, and that in words.
-    ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``reference`` names the object with
-    the statistics that drift is measured against. ``revision`` is that of the modules that it was trained with, None
-    for the installed ones; ``image`` the container image of the code base at that revision, None where none was built.
+    ``metrics`` are the Evaluator's overall metrics on the eval split of the window. ``revision`` is that of the modules
+    that it was trained with, None for the installed ones; ``image`` the container image of the code base at that
+    revision, None where none was built.
     ``champion`` is the version that it was compared with, ``comparison`` says how it compares; ``lost_classes`` are
     those that the champion knows and it doesn't, ``new_classes`` the reverse. ``confirmed``: a person confirmed the
     release.

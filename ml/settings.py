@@ -18,13 +18,13 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from ml.ci_cd_settings import CiCdSettings
 from ml.errors import SettingsError
 from ml.home import pipeline_folder
 from ml.kinds import OWN, allowed_kinds, kind_names, load_kind
 from ml.pipeline_files import pipeline_files
 from ml.settings_section import Section
 from ml.settings_sections import (
-    CiCdSettings,
     DataSettings,
     EvaluationSettings,
     TrainingSettings,

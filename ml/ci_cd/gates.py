@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml.ci_cd.sandbox import Outcome, run_sandboxed, sandbox_environment
+from ml.ci_cd_settings import LimitSettings
 from ml.errors import CodeError, MissingEnvironmentError, SettingsError
-from ml.settings_sections import LimitSettings
 
 # Linux takes 128 KiB in one argument and about 2 MiB in all.
 _LONGEST_CALL = 256 * 1024

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from ml.ci_cd.folders import remove, used_bytes
 from ml.ci_cd.process_tree import adopting_orphans, descendants, end_descendants, memory, reap, unlinked_bytes
-from ml.settings_sections import LimitSettings
+from ml.ci_cd_settings import LimitSettings
 from ml.warm.fresh import reset_signals, take_files
 from ml.warm.lineage import signals_received, wake_on_signals
 

@@ -24,9 +24,9 @@ from ml.ci_cd.folders import read_file, remove
 from ml.ci_cd.guard import Ending, Limit, be_guard, close_files
 from ml.ci_cd.output import Output, forward
 from ml.ci_cd.process_tree import adopting_orphans, descendants, end_descendants
+from ml.ci_cd_settings import LimitSettings
 from ml.errors import CodeError, KilledError
 from ml.home import PROJECT
-from ml.settings_sections import LimitSettings
 from ml.warm.fresh import end_with, forget_ml, reset_signals, run_command, take_environment
 from ml.warm.lineage import die_with_parent
 

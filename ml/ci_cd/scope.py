@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathspec import GitIgnoreSpec
 
 from ml.ci_cd.records import Scope
+from ml.ci_cd_settings import CiCdSettings
 from ml.errors import SettingsError
 from ml.names import check_pipeline_name
-from ml.settings_sections import CiCdSettings
 
 _LONGEST_SHOWN = 200
 

@@ -15,8 +15,8 @@ from typing import Any
 from ml.ci_cd.folders import read_file
 from ml.ci_cd.junit import TestResults, read_junit
 from ml.ci_cd.sandbox import Outcome, run_sandboxed, sandbox_environment, use_checkout
+from ml.ci_cd_settings import LimitSettings
 from ml.errors import CodeError, MissingEnvironmentError, NotFoundError
-from ml.settings_sections import LimitSettings
 
 _JUNIT = "junit.xml"
 _CURRENT = "current-test"

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from ml.ci_cd_settings import CiCdSettings
 from ml.settings import Settings
-from ml.settings_sections import CiCdSettings
 
 PERSON = {
     "GIT_AUTHOR_NAME": "A",

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml.ci_cd.sandbox import run_sandboxed, sandbox_environment
+from ml.ci_cd_settings import LimitSettings
 from ml.errors import RespanError
-from ml.settings_sections import LimitSettings
 
 
 def surroundings() -> int:

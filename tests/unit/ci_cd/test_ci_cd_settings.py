@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml.settings_sections import CiCdSettings
+from ml.ci_cd_settings import CiCdSettings
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ml.ci_cd.gates import python_files, python_files_below, read_changed, read_findings, run_gates
+from ml.ci_cd_settings import LimitSettings
 from ml.errors import CodeError, MissingEnvironmentError, SettingsError
-from ml.settings_sections import LimitSettings
 
 needs_ruff = pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is in Airflow's environment")
 

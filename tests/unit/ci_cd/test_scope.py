@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml.ci_cd.records import Scope
 from ml.ci_cd.scope import decide
-from ml.settings_sections import CiCdSettings
+from ml.ci_cd_settings import CiCdSettings
 
 SETTINGS = CiCdSettings()
 OWN = "ml/pipelines/flowers"
