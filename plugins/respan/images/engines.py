@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ml.errors import MissingEnvironmentError, RespanError
-from respan.images import failures
+from respan.images import failures, leftovers
 from respan.images.credentials import RegistryLogin, authfile, docker_config
 from respan.images.errors import ImageError
 from respan.images.process import Ended, EngineProcess
@@ -77,8 +77,9 @@ class Engine(ABC):
         """Builds it under its content's tag."""
         labels = [word for name, value in request.labels.items() for word in ("--label", f"{name}={value}")]
         file = str(request.context / request.dockerfile)
-        argv = ["--file", file, "--tag", request.content_tag, *labels, *self._build_options(request)]
-        self._must("build", request.repository, self._run("build", *argv, str(request.context)))
+        mark = self._mark()
+        argv = ["--file", file, "--tag", request.content_tag, *labels, *self._build_options(mark), str(request.context)]
+        self._must("build", request.repository, self._process.run([self.program, "build", *argv], mark=mark))
 
     def tag(self, existing: str, new: str) -> None:
         self._must("tag", new, self._run("tag", existing, new))
@@ -94,10 +95,14 @@ class Engine(ABC):
             raise ImageError(f"{self.program} pushed {tag} but told no digest")
         return told
 
-    def _build_options(self, request: ImageRequest) -> list[str]:
+    def _mark(self) -> str:
+        """The mark of a build's containers; empty if a daemon has them."""
+        return leftovers.new_mark()
+
+    def _build_options(self, mark: str) -> list[str]:
         # A fixed --timestamp would give the same content the same digest on every machine. But it dates all files anew,
         # so Python would take the compiled modules in the image for stale ones and compile them at each start.
-        return ["--layers"]
+        return ["--layers", "--force-rm", *leftovers.marking_options(mark)]
 
     def _push_options(self, digest_file: Path) -> list[str]:
         return ["--digestfile", str(digest_file)]
@@ -150,7 +155,10 @@ class Docker(Engine):
 
     program = "docker"
 
-    def _build_options(self, request: ImageRequest) -> list[str]:
+    def _mark(self) -> str:
+        return ""
+
+    def _build_options(self, mark: str) -> list[str]:
         return []
 
     def _push_options(self, digest_file: Path) -> list[str]:

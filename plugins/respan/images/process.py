@@ -72,19 +72,22 @@ class EngineProcess:
         environment: Mapping[str, str] | None = None,
         inherited: Sequence[int] = (),
         output_apart: bool = False,
+        mark: str = "",
     ) -> Ended:
         """Runs ``argv`` to its end.
 
         :param output_apart: it is only asked something: its output is returned, and nothing but the question logged.
         :param environment: further variables.
         :param inherited: open files that it inherits.
+        :param mark: that of the containers which it makes; they are removed if it is killed. See ``leftovers``.
 
         Raises as :meth:`seconds_left`, after the command and all that it started was killed.
         """
         self._log(" ".join(argv))
         with tempfile.TemporaryFile() as output:
             variables = {**self.environment, **(environment or {})}
-            code, lines = self._run(argv, variables, inherited, output.fileno() if output_apart else None)
+            command = [str(os.getpid()), mark, *argv]
+            code, lines = self._run(command, variables, inherited, output.fileno() if output_apart else None)
             output.seek(0)
             return Ended(code, lines, output.read().decode("utf-8", "replace"))
 
@@ -101,14 +104,14 @@ class EngineProcess:
             self._guard.send_signal(signal.SIGTERM)
 
     def _run(
-        self, argv: Sequence[str], variables: Mapping[str, str], inherited: Sequence[int], stdout: int | None
+        self, command: Sequence[str], variables: Mapping[str, str], inherited: Sequence[int], stdout: int | None
     ) -> tuple[int, tuple[str, ...]]:
         lines: deque[str] = deque(maxlen=_LINES_KEPT)
         limit = threading.Timer(self.seconds_left(), self._end)
         reading, writing = os.pipe()
         with open(reading, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - a file descriptor
             try:
-                engine = self._start(argv, variables, inherited, writing if stdout is None else stdout, writing)
+                engine = self._start(command, variables, inherited, writing if stdout is None else stdout, writing)
             finally:
                 os.close(writing)
             limit.start()
@@ -127,10 +130,10 @@ class EngineProcess:
         return code, tuple(lines)
 
     def _start(
-        self, argv: Sequence[str], variables: Mapping[str, str], inherited: Sequence[int], stdout: int, stderr: int
+        self, command: Sequence[str], variables: Mapping[str, str], inherited: Sequence[int], stdout: int, stderr: int
     ) -> subprocess.Popen[bytes]:
         self._guard = subprocess.Popen(
-            [sys.executable, "-m", guard.__name__, str(os.getpid()), *argv],
+            [sys.executable, "-m", guard.__name__, *command],
             env={**variables, "PYTHONPATH": os.pathsep.join((str(PROJECT), str(PROJECT / "plugins")))},
             stdin=subprocess.DEVNULL,
             stdout=stdout,

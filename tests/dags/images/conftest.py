@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.dags.images.engines_at_hand import NAMES, EngineAtHand, engine_at_hand, why_not
+from tests.dags.images.engines_at_hand import DOUBLE, NAMES, EngineAtHand, engine_at_hand, why_not
 from tests.dags.images.registry import Registry
 
 LOGIN = ("robot", "a password; with 'marks'")
@@ -21,7 +21,12 @@ def registry() -> Iterator[Registry]:
         yield served
 
 
-@pytest.fixture(params=[NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])])
+def each_engine(names: Sequence[str]) -> list[object]:
+    """Parameters for the fixture ``engine``: the double takes a moment, the others are slow."""
+    return [name if name == DOUBLE else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.fixture(params=each_engine(NAMES))
 def engine(
     request: pytest.FixtureRequest, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[EngineAtHand]:

@@ -2,8 +2,9 @@
 
 Installed as an executable ``podman``; its store is the folder ``store`` beside it. Images are made of one layer from
 ``FROM scratch``, ``COPY <file or folder> <folder>`` and ``RUN ["<program in the image>"]``, which runs without a
-container, in a session of its own as a container's processes are. It speaks plain HTTP with a registry, and says what
-podman 4.3 says.
+container, in a session of its own as a container's processes are. A build works in a folder of the store, with the
+engine's own layout, and leaves it there when it is killed. It speaks plain HTTP with a registry, and says
+what podman 4.3 says.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import uuid
 from pathlib import Path
 from typing import Any, NoReturn
 
 STORE = Path(sys.argv[0]).resolve().parent / "store"
+CONTAINERS = STORE / "vfs-containers"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -83,8 +86,12 @@ def copy(context: Path, name: str, target: Path, step: str) -> None:
 
 def build(options: argparse.Namespace) -> None:
     steps = [line.split(maxsplit=1) for line in Path(options.file).read_text().splitlines() if line.strip()]
-    root = STORE / f"building-{os.getpid()}"
+    container = CONTAINERS / uuid.uuid4().hex
+    root = container / "root"
     root.mkdir(parents=True)
+    (container / "userdata").mkdir()
+    state = {"CommonBuildOpts": {"Secrets": options.secret}}
+    (container / "userdata" / "buildah.json").write_text(json.dumps(state))
     try:
         for number, (instruction, rest) in enumerate(steps, 1):
             print(f"STEP {number}/{len(steps)}: {instruction} {rest}", flush=True)
@@ -102,7 +109,7 @@ def build(options: argparse.Namespace) -> None:
             for file in sorted(root.rglob("*")):
                 archive.add(file, str(file.relative_to(root)), recursive=False, filter=undated)
     finally:
-        shutil.rmtree(root)
+        shutil.rmtree(container)
     layers = [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **keep(layer.getvalue())}]
     labels = dict(label.split("=", 1) for label in options.label)
     rootfs = {"type": "layers", "diff_ids": [layers[0]["digest"]]}
@@ -128,6 +135,19 @@ def images(options: argparse.Namespace) -> None:
     name, value = options.filter.removeprefix("label=").split("=")
     found = {digest for digest in tags().values() if labels_of(digest).get(name) == value}
     print(*sorted(found), sep="\n")
+
+
+def containers(options: argparse.Namespace) -> None:
+    print(*sorted(container.name for container in CONTAINERS.glob("*")), sep="\n")
+
+
+def remove(options: argparse.Namespace) -> None:
+    for name in options.names:
+        shutil.rmtree(CONTAINERS / name)
+
+
+def info(options: argparse.Namespace) -> None:
+    print(options.format.replace("{{.Store.GraphRoot}}", str(STORE)))
 
 
 class Remote:
@@ -201,9 +221,18 @@ def main() -> None:
 
     building = command(build, "build", "--file", "--tag", "context")
     building.add_argument("--label", action="append", default=[])
+    building.add_argument("--secret", action="append", default=[])
     building.add_argument("--layers", action="store_true")
+    building.add_argument("--force-rm", action="store_true")
     command(inspect, "inspect", "name", within=commands.add_parser("image").add_subparsers(required=True))
     command(images, "images", "--filter").add_argument("--quiet", action="store_true")
+    listing = command(containers, "ps")
+    for option in ("--all", "--external", "--quiet", "--no-trunc"):
+        listing.add_argument(option, action="store_true")
+    removing = command(remove, "rm")
+    removing.add_argument("--force", action="store_true")
+    removing.add_argument("names", nargs="+")
+    command(info, "info", "--format")
     command(push, "push", "--digestfile", "name")
     command(pull, "pull", "name")
     command(tag, "tag", "name", "new")

@@ -39,6 +39,14 @@ class EngineAtHand:
         done = subprocess.run(asked, env=self.environment, capture_output=True, text=True, check=True)
         return set(done.stdout.split())
 
+    def containers(self) -> set[str]:
+        """Ids of the containers in its store, also of those that a build works in; not for docker."""
+        asked = {"podman": ["podman", "ps", "--all", "--external"], "buildah": ["buildah", "containers", "--all"]}
+        done = subprocess.run(
+            [*asked[self.builder], "--quiet"], env=self.environment, capture_output=True, text=True, check=True
+        )
+        return set(done.stdout.split())
+
 
 @contextlib.contextmanager
 def engine_at_hand(name: str, folder: Path, registries: list[str]) -> Iterator[EngineAtHand]:
@@ -98,11 +106,14 @@ def _containers_configuration(folder: Path, registries: list[str]) -> dict[str, 
     }
     for file, content in contents.items():
         (folder / file).write_text(content)
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
     return {
         "CONTAINERS_CONF": str(folder / "containers.conf"),
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
         "BUILDAH_ISOLATION": "chroot",
+        "TMPDIR": str(temporary),
     }
 
 

@@ -12,8 +12,8 @@ from respan.images.request import content_key
 
 from ml.errors import NotFoundError, SettingsError
 from tests.dags.images.builds import FIRST, SECOND, Builder, a_request
-from tests.dags.images.conftest import LOGIN
-from tests.dags.images.engines_at_hand import EngineAtHand, engine_at_hand
+from tests.dags.images.conftest import LOGIN, each_engine
+from tests.dags.images.engines_at_hand import NAMES, EngineAtHand, engine_at_hand
 from tests.dags.images.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("respan_home")
@@ -137,3 +137,11 @@ def test_a_name_that_is_none_is_refused(builder: Builder, context: Path) -> None
     for name in ("-v", "Team/Respan", "registry.example/respan:latest", "a b", ""):
         with pytest.raises(SettingsError, match=r"ci_cd\.image\.repository"):
             builder.build(a_request(name, context))
+
+
+@pytest.mark.parametrize("engine", each_engine([name for name in NAMES if name != "docker"]), indirect=True)
+def test_a_failing_build_leaves_no_container(builder: Builder, engine: EngineAtHand, context: Path) -> None:
+    (context / "Dockerfile").write_text('FROM scratch\nCOPY code.py /app/\nRUN ["/nowhere"]\n')
+    with pytest.raises(ImageError, match=r"step 3/\d: RUN \[\"/nowhere\"\]: "):
+        builder.build(a_request("localhost/respan", context, push=False))
+    assert engine.containers() == set()

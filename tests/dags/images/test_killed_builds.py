@@ -18,11 +18,16 @@ from respan.images.credentials import RegistryLogin
 from respan.images.errors import ImageError, ImageServiceError
 
 from tests.dags.images.builds import SECOND, Builder, a_request
-from tests.dags.images.conftest import LOGIN
-from tests.dags.images.engines_at_hand import EngineAtHand
+from tests.dags.images.conftest import LOGIN, each_engine
+from tests.dags.images.engines_at_hand import NAMES, EngineAtHand
 from tests.dags.images.registry import Registry
 
 pytestmark = pytest.mark.usefixtures("respan_home")
+
+#: docker's steps are children of its daemon: it has to end them when its client goes.
+without_daemon = pytest.mark.parametrize(
+    "engine", each_engine([name for name in NAMES if name != "docker"]), indirect=True
+)
 
 
 def waiting_program() -> bytes:
@@ -35,12 +40,10 @@ def waiting_program() -> bytes:
 
 
 @pytest.fixture
-def waiter(context: Path, engine: EngineAtHand) -> str:
+def waiter(context: Path) -> str:
     """The name of a program that a step of the Dockerfile runs, and that never ends."""
     if platform.machine() != "x86_64":
         pytest.skip("the program is made for x86_64")
-    if engine.name == "docker":
-        pytest.skip("a daemon runs the steps, and ends a build when its client goes")
     name = f"wait-{uuid.uuid4().hex}"
     (context / name).write_bytes(waiting_program())
     (context / name).chmod(0o755)
@@ -68,7 +71,10 @@ def until(condition: Callable[[], object]) -> None:
     raise AssertionError("it never came to pass")
 
 
-def test_killing_the_task_kills_what_the_build_runs(engine: EngineAtHand, context: Path, waiter: str) -> None:
+@without_daemon
+def test_killing_the_task_kills_what_the_build_runs_and_removes_its_containers(
+    engine: EngineAtHand, context: Path, waiter: str
+) -> None:
     builder = Builder(engine)
 
     def kill() -> None:
@@ -82,9 +88,13 @@ def test_killing_the_task_kills_what_the_build_runs(engine: EngineAtHand, contex
         builder.build(a_request("localhost/respan", context, push=False))
     killer.join()
     assert running(waiter) == []
+    assert engine.containers() == set()
 
 
-def test_kill_9_of_the_task_kills_what_the_build_runs(engine: EngineAtHand, context: Path, waiter: str) -> None:
+@without_daemon
+def test_kill_9_of_the_task_kills_what_the_build_runs_and_removes_its_containers(
+    engine: EngineAtHand, context: Path, waiter: str
+) -> None:
     task = os.fork()
     if task == 0:
         Builder(engine).build(a_request("localhost/respan", context, push=False))
@@ -93,12 +103,36 @@ def test_kill_9_of_the_task_kills_what_the_build_runs(engine: EngineAtHand, cont
     os.kill(task, signal.SIGKILL)
     os.waitpid(task, 0)
     until(lambda: not running(waiter))
+    until(lambda: not engine.containers())
 
 
+@without_daemon
+def test_kill_9_of_the_engine_kills_what_the_build_runs_and_removes_its_containers(
+    engine: EngineAtHand, context: Path, waiter: str
+) -> None:
+    """As the kernel does where memory runs out."""
+
+    def kill() -> None:
+        until(lambda: running(waiter))
+        for guard in psutil.Process().children():
+            for program in guard.children():
+                program.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ImageServiceError, match="was killed"):
+        Builder(engine).build(a_request("localhost/respan", context, push=False))
+    killer.join()
+    assert running(waiter) == []
+    assert engine.containers() == set()
+
+
+@without_daemon
 def test_a_build_that_takes_too_long_is_ended_and_told(engine: EngineAtHand, context: Path, waiter: str) -> None:
     with pytest.raises(ImageError, match=r"longer than ci_cd\.image\.timeout_seconds = 4"):
         Builder(engine).build(a_request("localhost/respan", context, push=False, timeout_seconds=4))
     assert running(waiter) == []
+    assert engine.containers() == set()
 
 
 @pytest.mark.parametrize("moment", ["blobs", "manifests"])
