@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ml import layout
 from ml.errors import DataError, NotFoundError
-from ml.evaluation.contents import Contents, Digests, read_contents, short_digest
+from ml.evaluation.contents import Contents, read_contents, short_digest
 from ml.evaluation.objects import stream_entries
 from ml.evaluation.records import Counts
 from ml.kinds.kind import Inspector, Kind
@@ -27,7 +27,8 @@ class Standing(IntEnum):
 
     COPY: it shows the same as an earlier sample of the batch, with the same truth. TRAINED: it shows what the release
     was trained on, in a span of its window; what only an earlier release was trained on is evidence, since each
-    training starts from scratch. CONTRADICTED: it shows the same as a sample of the batch with another truth, and only
+    training starts from scratch. CORRECTED: the same, but its truth is another than the newest one that the release was
+    trained on. CONTRADICTED: it shows the same as a sample of the batch with another truth, and only
     a person can say which one is right.
     """
 
@@ -35,6 +36,7 @@ class Standing(IntEnum):
     COPY = 1
     TRAINED = 2
     CONTRADICTED = 3
+    CORRECTED = 4
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Known:
         """``counts``, of the counted samples alone, with the others."""
         others = {
             "copies": self.count(Standing.COPY),
-            "trained": self.count(Standing.TRAINED),
+            "trained": self.count(Standing.TRAINED) + self.count(Standing.CORRECTED),
             "contradicted": self.count(Standing.CONTRADICTED),
         }
         samples = counts.samples + sum(others.values())
@@ -79,6 +81,11 @@ class Known:
             standing = self.standings[number]
             if standing == Standing.TRAINED:
                 reason = f"release {version} was trained on the same content"
+            elif standing == Standing.CORRECTED:
+                reason = (
+                    f"release {version} was trained on the same content with another label or mask: to correct that, "
+                    "put it into the inbox again and prepare a span of it (README, Correct labels)"
+                )
             elif standing == Standing.COPY:
                 first = originals[int(self.originals[number])]
                 reason = f"it is a copy of {first}, and the same content counts once"
@@ -93,19 +100,20 @@ def find_known(
     """What is known of the batch's samples by their contents. Raises as ``contents.read_contents`` does, and
     ``DataError`` for a damaged list of a span's samples."""
     contents = read_contents(storage, settings, batch, kind, inspector)
-    trained: list[Digests] = []
+    spans: list[Contents] = []
     unread: list[int] = []
-    for number in release.window:
+    for number in sorted(release.window):
         try:
-            trained.append(_trained(storage, number))
+            spans.append(_trained(storage, number))
         except NotFoundError:
             unread.append(number)
-    standings, originals = stand(contents, np.concatenate(trained) if trained else np.empty(0, np.uint64))
+    standings, originals = stand(contents, spans)
     return Known(standings, originals, tuple(unread))
 
 
-def stand(contents: Contents, trained: Digests) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
-    """The standing of each sample, and the first sample of the same content. ``trained`` are digests of contents.
+def stand(contents: Contents, trained: Iterable[Contents]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
+    """The standing of each sample, and the first sample of the same content. ``trained`` is what spans hold to train
+    on, the oldest first; a truth of 0 isn't known.
 
     A sample whose content is unknown stands for itself.
     """
@@ -120,28 +128,37 @@ def stand(contents: Contents, trained: Digests) -> tuple[npt.NDArray[np.int8], n
     contradicted = np.zeros(len(first), np.bool_)
     contradicted[group[other]] = True
     standings[known[contradicted[group]]] = Standing.CONTRADICTED
-    standings[known[np.isin(contents.content[known], trained)]] = Standing.TRAINED
+    for span in trained:
+        position = np.searchsorted(span.content, contents.content[known])
+        position[position == len(span.content)] = 0
+        there = span.content[position] == contents.content[known] if len(span.content) else np.zeros(len(known), bool)
+        truth = span.truth[position[there]]
+        corrected = (truth != 0) & (truth != contents.truth[known[there]])
+        standings[known[there]] = np.where(corrected, Standing.CORRECTED, Standing.TRAINED)
     return standings, originals
 
 
 class _Sample(msgspec.Struct, gc=False):
     fate: str
     content: str | None = None
+    truth: str | None = None
 
 
-def _trained(storage: Storage, number: int) -> Digests:
-    """The contents that the span has in its train split. Those of its eval split weren't trained on."""
+def _trained(storage: Storage, number: int) -> Contents:
+    """What the span has in its train split, sorted by content. What is in its eval split wasn't trained on."""
     name = layout.span(number, layout.SPAN_SAMPLES)
     decode = msgspec.json.Decoder(_Sample).decode
 
-    def digests(lines: Iterable[bytes]) -> Iterator[int]:
+    def digests(lines: Iterable[bytes]) -> Iterator[tuple[int, int]]:
         for line in lines:
             sample = decode(line)
             if sample.fate == SampleFate.TRAIN.value and sample.content is not None:
-                yield short_digest(bytes.fromhex(sample.content))
+                yield short_digest(bytes.fromhex(sample.content)), short_digest(bytes.fromhex(sample.truth or "00" * 8))
 
     try:
         with storage.open(name) as stream, gzip.open(stream) as lines:
-            return np.fromiter(digests(lines), np.uint64)
+            found = np.fromiter(digests(lines), np.dtype([("content", np.uint64), ("truth", np.uint64)]))
+            found.sort(order="content")
+            return Contents(found["content"], found["truth"])
     except (msgspec.DecodeError, ValueError, EOFError, gzip.BadGzipFile) as error:
         raise DataError(f"{storage.uri(name)} can't be read: {error}") from error

@@ -23,6 +23,7 @@ from ml.kinds.images.statistics import STATISTICS, statistics_rows
 from ml.prediction.documents import Predictions, write_predictions
 from ml.prediction.lines import Failure, Instance, Line, encode_lines
 from ml.records import Batch, ManifestEntry, ReleaseRecord, now
+from ml.spans.truths import truth_digest
 from ml.storage import Storage, open_storage
 
 CLASSES = ("a", "b", "c")
@@ -63,11 +64,15 @@ class World:
         record = Predictions(version=1, predicted=sum(map(len, shards)), failed=len(failed), folder=JOB)
         write_predictions(self.storage, BATCH, record)
 
-    def trained_on(self, pictures: Sequence[int], *, evaluated_on: Sequence[int] = (), span: int = 1) -> None:
-        """Writes what ``span`` holds: these pictures in its train split, and others in its eval split."""
+    def trained_on(
+        self, pictures: Sequence[int], *, evaluated_on: Sequence[int] = (), span: int = 1, label: str | None = None
+    ) -> None:
+        """Writes what ``span`` holds: these pictures in its train split, and others in its eval split; their ``label``,
+        None for a span that was prepared before truths were recorded."""
+        truth = None if label is None else truth_digest(label)
         splits = [*((picture, "train") for picture in pictures), *((picture, "eval") for picture in evaluated_on)]
         samples = [
-            {"object": f"{picture}.png", "generation": "1", "fate": split, "content": _content(picture)}
+            {"object": f"{picture}.png", "generation": "1", "fate": split, "content": _content(picture), "truth": truth}
             for picture, split in splits
         ]
         lines = "".join(json.dumps(sample) + "\n" for sample in samples)

@@ -77,6 +77,18 @@ def test_what_the_release_was_trained_on_is_left_out_and_named(tmp_path: Path) -
     assert any("15 of 40 samples (37.50%) are of content that the release was trained on" in r for r in report.reasons)
 
 
+def test_a_corrected_label_is_told_apart_from_a_repeat(tmp_path: Path) -> None:
+    here = world(tmp_path, right(30))
+    here.trained_on(range(1), label=right(30)[0].label)
+    evaluate(here.storage, rules(), BATCH)
+    assert [one.reason for one in left_out(here.storage)] == ["release 1 was trained on the same content"]
+    here.trained_on(range(1), label="another")
+    here.storage.delete(layout.batch(BATCH, layout.REPORT_JSON))
+    report = evaluate(here.storage, rules(), BATCH)
+    assert report.counts.trained == 1
+    assert "with another label or mask: to correct that" in left_out(here.storage)[0].reason
+
+
 def test_only_the_spans_of_the_releases_window_were_trained_on(tmp_path: Path) -> None:
     here = world(tmp_path, right(30))
     here.trained_on([])
@@ -165,22 +177,33 @@ def test_predictions_of_a_job_are_treated_alike(tmp_path: Path) -> None:
     assert (report.counts.evaluated, report.counts.copies, report.counts.correct) == (30, 60, 20)
 
 
-COUNTED, COPY, TRAINED, CONTRADICTED = Standing
+COUNTED, COPY, TRAINED, CONTRADICTED, CORRECTED = Standing
+
+#: Content → truth of what a span holds to train on.
+Span = dict[int, int]
 
 
 @pytest.mark.parametrize(
     ("content", "truth", "trained", "standings", "originals"),
     [
         ([5, 6, 5], [1, 1, 1], [], [COUNTED, COUNTED, COPY], [0, 1, 0]),
-        ([0, 0, 5], [0, 0, 1], [0], [COUNTED, COUNTED, COUNTED], [0, 1, 2]),
+        ([0, 0, 5], [0, 0, 1], [{0: 1}], [COUNTED, COUNTED, COUNTED], [0, 1, 2]),
         ([5, 6, 5, 5], [1, 1, 2, 1], [], [CONTRADICTED, COUNTED, CONTRADICTED, CONTRADICTED], [0, 1, 0, 0]),
-        ([5, 6, 5], [1, 1, 2], [5], [TRAINED, COUNTED, TRAINED], [0, 1, 0]),
-        ([], [], [7], [], []),
+        ([5, 6, 5], [1, 1, 1], [{5: 1, 7: 2}], [TRAINED, COUNTED, TRAINED], [0, 1, 0]),
+        ([5, 6], [1, 1], [{5: 2}], [CORRECTED, COUNTED], [0, 1]),
+        ([5, 6], [1, 1], [{5: 2}, {5: 1}], [TRAINED, COUNTED], [0, 1]),
+        ([5, 6], [1, 1], [{5: 1}, {5: 2}], [CORRECTED, COUNTED], [0, 1]),
+        ([5, 6], [1, 1], [{5: 0}], [TRAINED, COUNTED], [0, 1]),
+        ([], [], [{7: 1}], [], []),
     ],
 )
 def test_how_samples_stand(
-    content: Sequence[int], truth: Sequence[int], trained: Sequence[int], standings: list[int], originals: list[int]
+    content: Sequence[int], truth: Sequence[int], trained: Sequence[Span], standings: list[int], originals: list[int]
 ) -> None:
     contents = Contents(np.array(content, np.uint64), np.array(truth, np.uint64))
-    found = stand(contents, np.array(trained, np.uint64))
+    spans = [
+        Contents(np.array(sorted(span), np.uint64), np.array([span[one] for one in sorted(span)], np.uint64))
+        for span in trained
+    ]
+    found = stand(contents, spans)
     assert (found[0].tolist(), found[1].tolist()) == (standings, originals)
