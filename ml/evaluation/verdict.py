@@ -73,14 +73,14 @@ def decide(counts: Counts, metric: Metric, drift: Sequence[Drift], rules: Rules)
             f"{rules.min_evaluated:,}."
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
-    if counts.left_out > rules.max_known_share * counts.samples:
+    if counts.share(counts.left_out) > rules.max_known_share:
         reason = (
             f"{counts.left_out:,} of {counts.samples:,} samples prove nothing "
             f"({_percent(counts.share(counts.left_out))}), more than the {_round_percent(rules.max_known_share)} "
             "allowed: the rest says too little of the batch."
         )
         return Decision(Verdict.INSUFFICIENT_DATA, (reason, *asides))
-    if counts.failed > rules.max_failed_share * counts.counted:
+    if counts.failed / counts.counted > rules.max_failed_share:
         reason = (
             f"{counts.failed:,} of {counts.counted:,} predictions failed ({_percent(counts.failed / counts.counted)}), "
             f"more than the {_round_percent(rules.max_failed_share)} allowed: the rest says too little of the batch."

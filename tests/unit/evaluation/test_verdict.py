@@ -90,6 +90,15 @@ def test_a_share_of_failures_at_the_limit_is_accepted_and_told() -> None:
     assert any("200 of 1,000 predictions failed" in reason and "79.60%" in reason for reason in decision.reasons)
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.29, 29), (0.57, 57), (0.58, 58), (0.07, 7), (0.14, 14)])
+def test_a_share_of_exactly_the_limit_is_within_it(share: float, count: int) -> None:
+    """As a product it isn't for these numbers: 0.29 × 100 is less than 29."""
+    rules = replace(RULES, max_failed_share=share, max_known_share=share, min_evaluated=1)
+    failed = counted(100 - count, 100 - count, failed=count)
+    assert judge(failed, rules=rules).verdict is Verdict.PASS
+    assert judge(left_out(100 - count, copies=count), rules=rules).verdict is Verdict.PASS
+
+
 def test_a_larger_share_of_failures_is_insufficient() -> None:
     decision = judge(counted(799, 799, failed=201))
     assert decision.verdict is Verdict.INSUFFICIENT_DATA
