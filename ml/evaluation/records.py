@@ -150,6 +150,10 @@ class DriftDistance(str, Enum):
     JENSEN_SHANNON = "Jensen-Shannon"
 
 
+#: More than rounding can add to a distance: the shares 0.8 and 0.5 are 0.30000000000000004 apart.
+_ROUNDING = 1e-9
+
+
 class Drift(Record):
     """How far the batch's ``feature`` is from the training window. Without a ``limit`` it is reported, not judged.
 
@@ -171,7 +175,7 @@ class Drift(Record):
     @property
     def is_large(self) -> bool:
         """Whether the distance is above its limit, be it by chance or not."""
-        return self.limit is not None and self.value > self.limit
+        return self.limit is not None and self.value > self.limit + _ROUNDING
 
     @property
     def exceeded(self) -> bool:

@@ -143,6 +143,7 @@ def test_drift_above_its_limit_is_drifted_and_named() -> None:
 
 def test_drift_equal_to_its_limit_passes() -> None:
     assert judge(counted(95, 100), drifted(0.3)).verdict is Verdict.PASS
+    assert judge(counted(95, 100), drifted(0.8 - 0.5)).verdict is Verdict.PASS
 
 
 def test_drift_without_a_limit_is_not_judged() -> None:
