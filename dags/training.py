@@ -46,7 +46,6 @@ from ml.graph import read_graph
 from ml.home import pipeline_storage
 from ml.names import safe_id
 from ml.settings import Settings, Target
-from ml.settings_sections import WhenUnsure
 
 PARAMS = {
     "window": Param(
@@ -112,7 +111,7 @@ def training(settings: Settings) -> None:
         }
 
     components = tfx_components(read_graph(name))
-    asks = settings.training.approval or settings.training.when_unsure is WhenUnsure.ASK
+    asks = settings.training.approval or settings.training.when_unsure == "ask"
     publish = PublishOperator(
         task_id="publish",
         pipeline=name,

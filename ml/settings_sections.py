@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -107,12 +106,8 @@ class EvaluationSettings(Section):
         return limit
 
 
-class WhenUnsure(str, Enum):
-    """What becomes of a candidate that the evidence can't tell from the champion."""
-
-    RELEASE = "release"
-    KEEP = "keep"
-    ASK = "ask"
+#: What becomes of a candidate that the evidence can't tell from the champion.
+WhenUnsure = Literal["release", "keep", "ask"]
 
 
 class TrainingSettings(Section):
@@ -152,7 +147,7 @@ class TrainingSettings(Section):
         "A smaller value lets worse candidates pass more often.",
     )
     when_unsure: WhenUnsure = Field(
-        WhenUnsure.RELEASE,
+        "release",
         description="If too few examples tell the candidate from the version that serves: release the candidate, keep "
         "the version that serves, or ask a person in Airflow.",
     )

@@ -24,10 +24,10 @@ from ml.comparison.records import Comparison, GateDecision, Outcome
 from ml.settings import Settings
 from ml.settings_sections import WhenUnsure
 
-_WHEN_UNSURE = {
-    WhenUnsure.RELEASE: GateDecision.RELEASE,
-    WhenUnsure.KEEP: GateDecision.REFUSE,
-    WhenUnsure.ASK: GateDecision.ASK,
+_WHEN_UNSURE: dict[WhenUnsure, GateDecision] = {
+    "release": GateDecision.RELEASE,
+    "keep": GateDecision.REFUSE,
+    "ask": GateDecision.ASK,
 }
 
 
@@ -158,7 +158,7 @@ def _compared(contest: Contest, outcome: Outcome, rules: GateRules) -> list[str]
     if evidence is None:
         return [
             f"No labelled example could be compared with version {contest.champion}: "
-            f"training.when_unsure = {rules.when_unsure.value}."
+            f"training.when_unsure = {rules.when_unsure}."
         ]
     figures = (
         f"{contest.metric} {evidence.candidate:.4f} against {evidence.champion:.4f} of version {contest.champion} on "
@@ -176,7 +176,7 @@ def _compared(contest: Contest, outcome: Outcome, rules: GateRules) -> list[str]
     return [
         f"There is not enough evidence to tell the candidate from version {contest.champion}: {figures}{counted}, a "
         f"difference of {float(-evidence.loss):+.4f} ({evidence.confidence:.0%} interval {evidence.low:+.4f} to "
-        f"{evidence.high:+.4f}){enough}: training.when_unsure = {rules.when_unsure.value}."
+        f"{evidence.high:+.4f}){enough}: training.when_unsure = {rules.when_unsure}."
     ]
 
 
