@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -79,13 +80,13 @@ def written(place: Place, job: vertex.BatchPredictionJob, kind: str) -> list[dic
 def model_servers(place: Place) -> list[psutil.Process]:
     """The processes of this cloud's model servers."""
     folder = str(place.cloud.folder)
-    children = psutil.Process().children(recursive=True)
-    return [
-        child
-        for child in children
-        if any(word.endswith("model_server_process.py") for word in child.cmdline())
-        and child.cmdline()[-1].startswith(folder)
-    ]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile, also if nobody waited for it yet
+            words = child.cmdline()
+            if any(word.endswith("model_server_process.py") for word in words) and words[-1].startswith(folder):
+                found.append(child)
+    return found
 
 
 def test_each_version_predicts_and_the_key_stands_for_the_instance(place: Place, words: str) -> None:

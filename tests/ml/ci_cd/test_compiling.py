@@ -41,11 +41,11 @@ def test_a_first_compile_is_kept_and_a_cold_process_gives_the_same_bytes(project
     made = document(step(project, "compile", checkout, FIRST))
     graph, spec = kept(project, FIRST)
     assert graph == (checkout / FOLDER / "graph.json").read_bytes()
-    assert (made["nodes"], len(made["added"]), made["removed"]) == (9, 9, [])
+    assert (made["nodes"], len(made["added"]), made["removed"]) == (10, 10, [])
     assert (made["changed"], made["diff_lines"], made["reused"]) == (True, 0, False)
     arguments = ("ci-cd", "compile", PIPELINE, "--checkout", str(checkout), "--revision", SECOND, "--previous", FIRST)
     cold = document(project.cold(*arguments, "--json"))
-    assert cold == {"nodes": 9, "added": [], "removed": [], "changed": False, "diff_lines": 0, "reused": False}
+    assert cold == {"nodes": 10, "added": [], "removed": [], "changed": False, "diff_lines": 0, "reused": False}
     assert kept(project, SECOND) == (graph, spec)
 
 
@@ -61,7 +61,7 @@ def test_a_stale_graph_is_refused_and_a_committed_one_shown_as_a_diff(project: P
     assert compiled.returncode == 0
     done = step(project, "compile", checkout, SECOND, "--previous", FIRST)
     made = document(done)
-    assert (made["nodes"], made["added"], made["removed"], made["changed"]) == (10, ["Tuner"], [], True)
+    assert (made["nodes"], made["added"], made["removed"], made["changed"]) == (11, ["Tuner"], [], True)
     lines = done.stderr.splitlines()
     assert {"--- graph.json (before)", '+   "id": "Tuner",', "--- vertex.json (before)"} <= set(lines)
     shown = [line for line in lines if line[:1] in ("+", "-") and line[:4] not in ("--- ", "+++ ")]
@@ -72,14 +72,14 @@ def test_what_compiled_before_is_reused_for_the_same_content_alone(project: Proj
     document(step(project, "compile", checkout, FIRST, "--content", "same"))
     (checkout / FOLDER / "model.py").write_text("syntax error\n", "utf-8")
     again = document(step(project, "compile", checkout, THIRD, "--content", "same", "--previous", FIRST))
-    assert (again["reused"], again["changed"], again["nodes"]) == (True, False, 9)
+    assert (again["reused"], again["changed"], again["nodes"]) == (True, False, 10)
     assert kept(project, THIRD) == kept(project, FIRST)
     assert step(project, "compile", checkout, THIRD, "--content", "other").returncode == CodeError.exit_code
 
 
 def test_a_previous_revision_that_was_never_compiled_makes_it_a_first_one(project: Project, checkout: Path) -> None:
     done = step(project, "compile", checkout, FIRST, "--previous", "d" * 40)
-    assert len(document(done)["added"]) == 9
+    assert len(document(done)["added"]) == 10
     assert "first compile" in done.stderr
 
 

@@ -64,7 +64,7 @@ def test_a_node_that_fails_is_told_and_nothing_is_kept_as_passed(
 ) -> None:
     checkout = new_checkout(tmp_path / "checkout")
     executor = checkout / "ml" / "tfx" / "window_example_gen.py"
-    edit(executor, "        files: dict", "        {}['missing']\n        files: dict")
+    edit(executor, "        window = WindowFiles", "        {}['missing']\n        window = WindowFiles")
     for _ in range(2):
         done = step(project, "run-locally", checkout, FIRST, "--content", "failing")
         assert done.returncode == CodeError.exit_code

@@ -48,7 +48,8 @@ def example(image: bytes | None, label: str | None) -> bytes:
         for name, value in values.items()
         if value is not None
     }
-    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    whole = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(whole.SerializeToString(deterministic=True))  # spans are in the order of their contents
 
 
 def write_span(

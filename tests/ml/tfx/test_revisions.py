@@ -105,7 +105,7 @@ def test_runs_of_two_revisions_in_one_process_keep_to_their_own(shipped: Storage
             states[revision][node] = compiled.run_node(node).state
     assert states[A]["Trainer"] == states[B]["Trainer"] == "succeeded"
     for revision, width in ((A, 10), (B, 11)):
-        record = publish(PIPELINE, f"beside {revision}")
+        record = publish(PIPELINE, f"beside {revision}", serve=False)
         assert record is not None
         assert outputs(shipped, record.version) == width
 

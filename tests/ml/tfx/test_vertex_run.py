@@ -198,9 +198,9 @@ def test_a_blessed_run_on_vertex_becomes_a_release_that_does_not_serve_yet(
 def test_a_run_whose_model_was_not_blessed_releases_none(finished: Storage) -> None:
     name = read_run(finished, "first").run
     outputs = RunOutputs.from_json(finished.read(layout.run(name, layout.RUN_OUTPUTS))).outputs
-    blessing = f"{layout.ARTIFACTS}/Evaluator/blessing/other"
+    blessing = f"{layout.ARTIFACTS}/Comparison/blessing/other"
     finished.write(f"{blessing}/NOT_BLESSED", b"")
-    outputs["Evaluator"]["blessing"] = finished.uri(blessing)
+    outputs["Comparison"]["blessing"] = finished.uri(blessing)
     with_outputs(finished, name, outputs)
     assert publish(PIPELINE, "first", serve=False) is None
     assert releases.versions(finished) == []
