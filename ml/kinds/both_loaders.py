@@ -36,6 +36,22 @@ def collected_samples(examples: str, feature: str, most: int) -> list[bytes]:
     return found
 
 
+def read_examples(folder: str) -> Iterator[Any]:
+    """Every ``tf.train.Example`` of the TFRecords in the folder, in order."""
+    files = sorted(tf.io.gfile.glob(f"{folder}/*"))
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        yield tf.train.Example.FromString(record)
+
+
+def collected_sample(example: Any, feature: str, folder: str) -> bytes:
+    """The sample as it was collected, from the ``feature`` of an example in ``folder``. Raises ``DataError`` if the
+    example lacks it."""
+    values = example.features.feature[feature].bytes_list.value
+    if not values:
+        raise DataError(f"an example in {folder} lacks the feature {feature}: the sample as it was collected")
+    return bytes(values[0])
+
+
 def ask(model: str, serving: Serving, samples: Sequence[bytes]) -> tuple[Outputs, Outputs]:
     """What the model's ``serving_default`` gives for the samples, and its ``vocabulary``.
 
@@ -87,12 +103,7 @@ def _calls(serving: Serving, samples: Sequence[bytes]) -> Iterator[tuple[bytes, 
 
 
 def _features(folder: str, feature: str) -> Iterator[bytes]:
-    files = sorted(tf.io.gfile.glob(f"{folder}/*"))
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
-        collected = tf.train.Example.FromString(record).features.feature[feature].bytes_list.value
-        if not collected:
-            raise DataError(f"an example in {folder} lacks the feature {feature}: the sample as it was collected")
-        yield collected[0]
+    return (collected_sample(example, feature, folder) for example in read_examples(folder))
 
 
 def _line(error: Exception) -> str:

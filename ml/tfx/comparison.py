@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from more_itertools import chunked
 from tfx import types
 from tfx.components.evaluator import constants
@@ -27,6 +26,7 @@ from ml.comparison.gate import Contest, GateRules, decide
 from ml.comparison.records import Comparison, GateDecision
 from ml.errors import DataError, NotFoundError
 from ml.kinds import kind_of
+from ml.kinds.both_loaders import collected_sample, read_examples
 from ml.kinds.kind import Kind, Serving
 from ml.prediction.served import Answered, ServedModel
 from ml.settings import Settings, settings_of
@@ -147,8 +147,8 @@ def _load(folder: str, serving: Serving, called: str) -> ServedModel:
 
 
 def _ask(kind: Kind, comparers: Sequence[Comparer], models: Sequence[ServedModel], folder: str) -> None:
-    for examples in chunked(_examples(folder), _CHUNK):
-        collected = [_collected(example, comparers[0].collected, folder) for example in examples]
+    for examples in chunked(read_examples(folder), _CHUNK):
+        collected = [collected_sample(example, comparers[0].collected, folder) for example in examples]
         answers: list[list[Answered]] = [model.predict(collected) for model in models]
         for example, candidate, champion in zip(examples, *answers, strict=True):
             try:
@@ -156,19 +156,6 @@ def _ask(kind: Kind, comparers: Sequence[Comparer], models: Sequence[ServedModel
                     comparer.add(example, candidate, champion)
             except ValueError as error:
                 raise DataError(f"an example in {folder} can't be compared as {kind.metric}: {error}") from error
-
-
-def _examples(folder: str) -> Iterator[Any]:
-    files = sorted(fileio.glob(f"{folder}/*"))
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
-        yield tf.train.Example.FromString(record)
-
-
-def _collected(example: Any, feature: str, folder: str) -> bytes:
-    values = example.features.feature[feature].bytes_list.value
-    if not values:
-        raise DataError(f"an example in {folder} lacks the feature {feature}: the sample as it was collected")
-    return bytes(values[0])
 
 
 def _bless(blessing: types.Artifact, blessed: bool, candidate: types.Artifact, champion: types.Artifact | None) -> None:
